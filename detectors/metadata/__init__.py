@@ -1,0 +1,1 @@
+"""Evidence from what a file says about itself."""

@@ -1,0 +1,1 @@
+"""The generative models behind one Protocol."""

@@ -1,0 +1,1 @@
+"""Checks of pictures before they may leave or enter."""

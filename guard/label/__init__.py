@@ -1,0 +1,1 @@
+"""The visible label: compositor and its verifier."""

@@ -1,0 +1,1 @@
+"""The tamper-evident record: canonical entries, Merkle tree, signed heads, registry, image store."""

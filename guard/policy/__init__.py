@@ -1,0 +1,1 @@
+"""Policies as data and the pure decision over findings."""

@@ -1,0 +1,1 @@
+"""Checks of the texts that reach a text encoder."""

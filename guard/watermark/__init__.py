@@ -1,0 +1,1 @@
+"""The invisible mark codec."""

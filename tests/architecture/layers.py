@@ -1,0 +1,206 @@
+"""Who may import whom, as data: unit -> units of ours it may use. ``docs/layout.md`` says the same in prose.
+
+A unit is a package or a module; every file belongs to the longest matching unit. Siblings never import each other.
+"""
+
+_BASE = ["guard.errors", "guard.records", "guard.version"]
+_STAGE = [*_BASE, "guard.interfaces", "guard.media", "guard.inference", "guard.weights", "guard.isolation"]
+_EVIDENCE = [
+    "guard.errors",
+    "guard.records",
+    "guard.media",
+    "detectors.evidence",
+    "detectors.upload",
+    "detectors.interfaces",
+]
+_GUARD_STAGES = [
+    "guard.prompt_check",
+    "guard.generation",
+    "guard.image_check",
+    "guard.label",
+    "guard.watermark",
+    "guard.provenance",
+    "guard.ledger",
+]
+_FAMILIES = ["detectors.metadata", "detectors.watermark", "detectors.statistical", "detectors.learned"]
+_GATEWAY_BASE = [*_BASE, "guard.settings", "guard.media", "guard.interfaces"]
+
+ALLOWED: dict[str, list[str]] = {
+    # guard: base
+    "guard.version": [],
+    "guard.errors": [],
+    "guard.records": ["guard.errors"],
+    "guard.interfaces": ["guard.records"],
+    "guard.media": ["guard.errors", "guard.records"],
+    "guard.fingerprint": ["guard.errors", "guard.records", "guard.media"],
+    "guard.weights": ["guard.errors"],
+    "guard.isolation": ["guard.errors"],
+    "guard.settings": ["guard.errors"],
+    "guard.inference": ["guard.errors", "guard.weights"],
+    "guard.policy": ["guard.errors", "guard.records"],
+    # guard: stages (siblings never import each other)
+    **{stage: list(_STAGE) for stage in _GUARD_STAGES},
+    # guard: flow and composition root
+    "guard.pipeline": [*_BASE, "guard.interfaces", "guard.media", "guard.fingerprint"],
+    "guard.assembly": [
+        *_BASE,
+        "guard.interfaces",
+        "guard.media",
+        "guard.fingerprint",
+        "guard.weights",
+        "guard.isolation",
+        "guard.settings",
+        "guard.inference",
+        "guard.policy",
+        *_GUARD_STAGES,
+        "guard.pipeline",
+    ],
+    "guard.__init__": [*_BASE, "guard.interfaces", "guard.pipeline", "guard.assembly", "guard.settings"],
+    # detectors: base
+    "detectors.evidence": ["guard.errors"],
+    "detectors.upload": ["guard.errors", "guard.records", "guard.media", "detectors.evidence"],
+    "detectors.interfaces": ["guard.records", "detectors.evidence", "detectors.upload"],
+    "detectors.verdict": ["detectors.evidence"],
+    "detectors.policy": ["guard.errors", "detectors.evidence", "detectors.verdict"],
+    # detectors: evidence families (siblings never import each other)
+    "detectors.metadata": [*_EVIDENCE, "guard.provenance", "guard.interfaces", "guard.fingerprint"],
+    "detectors.watermark": [*_EVIDENCE, "guard.watermark", "guard.interfaces"],
+    "detectors.statistical": list(_EVIDENCE),
+    "detectors.learned": [*_EVIDENCE, "guard.inference", "guard.weights"],
+    # detectors: judgement
+    "detectors.calibration": ["guard.errors", "detectors.evidence"],
+    "detectors.fusion": [
+        "guard.errors",
+        "detectors.evidence",
+        "detectors.calibration",
+        "detectors.verdict",
+        "detectors.policy",
+    ],
+    "detectors.report": ["guard.errors", "guard.version", "detectors.evidence", "detectors.verdict"],
+    "detectors.engine": [
+        "guard.errors",
+        "detectors.evidence",
+        "detectors.upload",
+        "detectors.interfaces",
+        "detectors.verdict",
+        "detectors.policy",
+        "detectors.calibration",
+        "detectors.fusion",
+    ],
+    "detectors.assembly": [
+        *_BASE,
+        "guard.settings",
+        "guard.interfaces",
+        "guard.isolation",
+        "guard.provenance",
+        "guard.watermark",
+        "guard.ledger",
+        "guard.inference",
+        "guard.weights",
+        "detectors.evidence",
+        "detectors.upload",
+        "detectors.interfaces",
+        "detectors.verdict",
+        "detectors.policy",
+        "detectors.calibration",
+        "detectors.fusion",
+        "detectors.report",
+        "detectors.engine",
+        *_FAMILIES,
+    ],
+    "detectors.__init__": [
+        "detectors.assembly",
+        "detectors.engine",
+        "detectors.evidence",
+        "detectors.verdict",
+        "detectors.upload",
+    ],
+    # gateway: what a running service needs
+    "gateway.wire": [*_BASE],
+    "gateway.auth": list(_GATEWAY_BASE),
+    "gateway.store": list(_GATEWAY_BASE),
+    "gateway.pages": list(_GATEWAY_BASE),
+    "gateway.logs": ["guard.errors", "guard.version"],
+    "gateway.problems": ["guard.errors"],
+    "gateway.runtime": [
+        *_GATEWAY_BASE,
+        "guard.pipeline",
+        "guard.assembly",
+        "guard.isolation",
+        "guard.ledger",
+        "guard.provenance",
+        "detectors.assembly",
+        "detectors.engine",
+        "detectors.upload",
+        "gateway.auth",
+        "gateway.store",
+    ],
+    "gateway.routes": [
+        *_GATEWAY_BASE,
+        "guard.pipeline",
+        "guard.fingerprint",
+        "guard.ledger",
+        "detectors.evidence",
+        "detectors.upload",
+        "detectors.verdict",
+        "detectors.report",
+        "detectors.engine",
+        "gateway.wire",
+        "gateway.auth",
+        "gateway.runtime",
+        "gateway.problems",
+    ],
+    "gateway.cli": [
+        *_GATEWAY_BASE,
+        "guard.assembly",
+        "guard.pipeline",
+        "guard.policy",
+        "guard.prompt_check",
+        "guard.image_check",
+        "guard.label",
+        "guard.watermark",
+        "guard.provenance",
+        "guard.ledger",
+        "guard.weights",
+        "guard.isolation",
+        "guard.fingerprint",
+        "detectors.assembly",
+        "detectors.engine",
+        "detectors.evidence",
+        "detectors.upload",
+        "detectors.verdict",
+        "detectors.report",
+        "gateway.wire",
+        "gateway.runtime",
+        "gateway.logs",
+        "service",
+    ],
+    "gateway.__init__": [],
+    "service": [
+        *_BASE,
+        "guard.settings",
+        "gateway.routes",
+        "gateway.auth",
+        "gateway.logs",
+        "gateway.pages",
+        "gateway.problems",
+        "gateway.runtime",
+    ],
+}
+
+STAGES = _GUARD_STAGES
+FAMILIES = _FAMILIES
+HEAVY = ("torch", "diffusers", "transformers", "onnxruntime", "open_clip", "timm", "c2pa", "nudenet")
+RECORDS_OF_THE_FLOW = (
+    "AdmittedRequest",
+    "ClearedPrompt",
+    "GeneratedImage",
+    "ClearedImage",
+    "MarkedImage",
+    "SignedImage",
+    "RecordedImage",
+    "Refusal",
+    "Failure",
+)
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 60

@@ -1,0 +1,59 @@
+"""Protocols of the detection flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from detectors.evidence import Evidence, Family, Skipped, Technique
+from detectors.upload import Upload
+from guard.records import CredentialReport, Fingerprints, ImageID
+
+
+class Detector(Protocol):
+    """Looks at one upload for one kind of evidence.
+
+    ``id`` is the instance id that policies list; ``time_budget_s`` is what the engine grants.
+    """
+
+    id: str
+    version: str
+    family: Family
+    technique: Technique
+    time_budget_s: float
+
+    def examine(self, upload: Upload) -> Evidence | Skipped:
+        """Return what was found. Raises DetectorError (or any StageError) when it cannot run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """A released image as the registry knows it: what a stripped copy is traced back to.
+
+    Attributes:
+        credential: what its stored manifest says, verified without the picture.
+    """
+
+    image_id: ImageID
+    sha256: str
+    manifest_label: str
+    fingerprints: Fingerprints
+    credential: CredentialReport
+
+
+class OriginalLookup(Protocol):
+    """Finds released images by id, by exact bytes and by look."""
+
+    def by_image_id(self, image_id: ImageID) -> Original | None:
+        """Return the original registered under a watermark id, or None."""
+        ...
+
+    def by_sha256(self, sha256: str) -> Original | None:
+        """Return the original whose released bytes have this digest, or None."""
+        ...
+
+    def similar(self, pdq: str, *, max_distance: int) -> Sequence[tuple[Original, int]]:
+        """Return originals within a Hamming distance (bits of 256) of a PDQ hash, nearest first."""
+        ...

@@ -22,6 +22,7 @@ _GUARD_STAGES = [
     "guard.provenance",
     "guard.ledger",
 ]
+_LEDGER_DATA = ["guard.ledger.entry", "guard.ledger.canonical_json"]
 _FAMILIES = ["detectors.metadata", "detectors.watermark", "detectors.statistical", "detectors.learned"]
 _GATEWAY_BASE = [*_BASE, "guard.settings", "guard.media", "guard.interfaces"]
 
@@ -40,8 +41,19 @@ ALLOWED: dict[str, list[str]] = {
     "guard.policy": ["guard.errors", "guard.records"],
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
+    "guard.ledger": [*_STAGE, *_LEDGER_DATA, "guard.fingerprint"],
+    "guard.ledger.entry": [*_BASE, "guard.ledger.canonical_json"],
+    "guard.ledger.canonical_json": ["guard.errors"],
     # guard: flow and composition root
-    "guard.pipeline": [*_BASE, "guard.interfaces", "guard.media", "guard.fingerprint"],
+    "guard.admission": ["guard.errors", "guard.records"],
+    "guard.pipeline": [
+        *_BASE,
+        "guard.interfaces",
+        "guard.media",
+        "guard.fingerprint",
+        "guard.admission",
+        "guard.ledger.entry",
+    ],
     "guard.assembly": [
         *_BASE,
         "guard.interfaces",
@@ -64,7 +76,7 @@ ALLOWED: dict[str, list[str]] = {
     "detectors.policy": ["guard.errors", "detectors.evidence", "detectors.verdict"],
     # detectors: evidence families (siblings never import each other)
     "detectors.metadata": [*_EVIDENCE, "guard.provenance", "guard.interfaces", "guard.fingerprint"],
-    "detectors.watermark": [*_EVIDENCE, "guard.watermark", "guard.interfaces"],
+    "detectors.watermark": [*_EVIDENCE, "guard.watermark", "guard.interfaces", "guard.fingerprint"],
     "detectors.statistical": list(_EVIDENCE),
     "detectors.learned": [*_EVIDENCE, "guard.inference", "guard.weights"],
     # detectors: judgement

@@ -1,0 +1,118 @@
+"""The detection flow: numbered steps from an upload to a verdict.
+
+::
+
+    (0) upload     the caller decoded it under limits (detectors.upload)
+    (1) run        every enabled detector alone, with its time budget; a crash or overrun becomes Failed
+    (2) fuse       conclusive evidence first, then capped sums, then the policy's thresholds
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+
+from detectors.evidence import DetectorResult, Evidence, Failed, Family, Skipped
+from detectors.fusion import fuse
+from detectors.interfaces import Detector
+from detectors.policy import DetectionPolicy
+from detectors.upload import Upload
+from detectors.verdict import Verdict
+from guard.errors import GuardError, PolicyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """A verdict together with what it was reached on."""
+
+    sha256: str
+    name: str | None
+    media_type: str
+    width: int
+    height: int
+    verdict: Verdict
+    policy_id: str
+    policy_digest: str
+
+
+class DetectionEngine:
+    """Judges uploads; safe to share between threads."""
+
+    def __init__(self, detectors: Sequence[Detector], policy: DetectionPolicy, *, policy_digest: str) -> None:
+        """Pick the policy's detectors out of those available.
+
+        Args:
+            detectors: everything that is installed.
+            policy: what is enabled, and how answers are joined.
+            policy_digest: SHA-256 of the policy file, for reports.
+
+        Raises:
+            PolicyError: the policy names a detector that is not there, or two detectors share an id.
+        """
+        by_id = {detector.id: detector for detector in detectors}
+        if len(by_id) != len(detectors):
+            raise PolicyError("Two detectors share one id.")
+        missing = [name for name in policy.detectors if name not in by_id]
+        if missing:
+            raise PolicyError(
+                f"The policy {policy.id} names detectors that are not there: {', '.join(missing)}.",
+                next_step=f"Choose among: {', '.join(sorted(by_id))}.",
+            )
+        self._detectors = [by_id[name] for name in policy.detectors]
+        self._policy = policy
+        self._digest = policy_digest
+        self._pool = ThreadPoolExecutor(max_workers=2 * len(self._detectors), thread_name_prefix="signet-detect")
+
+    def close(self) -> None:
+        """Stop the threads that run detectors."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def judge(self, upload: Upload, *, families: frozenset[Family] | None = None) -> Examination:
+        """Run the enabled detectors on one upload and join their answers.
+
+        Args:
+            upload: decoded under limits.
+            families: only these families; None means all that the policy enables.
+        """
+        chosen = [d for d in self._detectors if families is None or d.family in families]
+        started = [(detector, self._pool.submit(detector.examine, upload)) for detector in chosen]  # (1)
+        results = [_collect(detector, future) for detector, future in started]
+        height, width = upload.pixels.shape[:2]
+        return Examination(
+            sha256=upload.sha256,
+            name=upload.name,
+            media_type=upload.media_type,
+            width=width,
+            height=height,
+            verdict=fuse(results, self._policy.fusion),  # (2)
+            policy_id=self._policy.id,
+            policy_digest=self._digest,
+        )
+
+
+def _collect(detector: Detector, future: Future[Evidence | Skipped]) -> DetectorResult:
+    """Wait for one detector within its budget; whatever goes wrong is a Failed that says so."""
+    try:
+        result = future.result(timeout=detector.time_budget_s)
+    except FutureTimeoutError:
+        future.cancel()
+        reason = f"no answer within {detector.time_budget_s:g} s"
+    except GuardError as exc:
+        reason = str(exc)
+    except Exception as exc:  # becomes a Failed: one broken detector must not cost the report
+        reason = f"unexpected {type(exc).__name__}"
+    else:
+        scores = [result.raw_score, result.llr_nats] if isinstance(result, Evidence) else []
+        if all(score is None or math.isfinite(score) for score in scores):
+            return result
+        reason = "answered with a number that is not finite"
+    return Failed(
+        id=detector.id,
+        version=detector.version,
+        family=detector.family,
+        technique=detector.technique,
+        reason=reason,
+    )

@@ -1,0 +1,83 @@
+"""From single answers to one verdict: pure, order-free, conclusive evidence first.
+
+    (1) conclusive evidence of AI                         -> PROVEN_AI
+    (2) supporting evidence or a large calibrated sum     -> LIKELY_AI, but UNDETERMINED against a trusted statement
+    (3) something that does not hold, or a middling sum,
+        or nothing found while a detector failed          -> UNDETERMINED
+    (4) otherwise                                         -> NO_EVIDENCE
+
+Log-likelihood ratios are summed within a family and capped there, because members of a family are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detectors.evidence import DetectorResult, Direction, Evidence, Failed, Family, Grade
+from detectors.policy import FusionPolicy
+from detectors.verdict import HEADLINES, Reason, Verdict, VerdictLevel
+
+_WEIGHT = {Grade.CONCLUSIVE: 0, Grade.CONFLICTING: 1, Grade.SUPPORTING: 2, Grade.NEUTRAL: 3}
+
+
+def capped_sum(evidence: Sequence[Evidence], policy: FusionPolicy) -> float | None:
+    """Return the sum of the calibrated log-likelihood ratios in nats, each family capped; None without any."""
+    sums: dict[Family, float] = {}
+    for item in evidence:
+        if item.llr_nats is not None:
+            sums[item.family] = sums.get(item.family, 0.0) + item.llr_nats
+    if not sums:
+        return None
+    caps = policy.family_caps_nats
+    return sum(max(-caps[family], min(caps[family], value)) for family, value in sorted(sums.items()))
+
+
+def fuse(results: Sequence[DetectorResult], policy: FusionPolicy) -> Verdict:
+    """Join every detector's answer into one verdict.
+
+    Args:
+        results: answers in the policy's order; their order does not change the level.
+        policy: thresholds and caps.
+
+    Returns:
+        The verdict; ``reasons`` holds the deciding evidence first and neutral evidence last.
+    """
+    evidence = [result for result in results if isinstance(result, Evidence)]
+    failed = [result for result in results if isinstance(result, Failed)]
+    llr_nats = capped_sum(evidence, policy)
+    level = _level(evidence, llr_nats, policy, something_failed=bool(failed))
+    ordered = sorted(evidence, key=lambda item: (_WEIGHT[item.grade], -abs(item.llr_nats or 0.0), item.id))
+    reasons = [Reason(evidence_id=item.id, text=item.reason) for item in ordered]
+    reasons += [Reason(evidence_id=item.id, text=f"Could not be examined: {item.reason}") for item in failed]
+    return Verdict(
+        level=level,
+        headline=HEADLINES[level],
+        reasons=tuple(reasons),
+        llr_nats=llr_nats,
+        generator=_generator(ordered) if level in (VerdictLevel.PROVEN_AI, VerdictLevel.LIKELY_AI) else None,
+        results=tuple(results),
+    )
+
+
+def _level(
+    evidence: Sequence[Evidence], llr_nats: float | None, policy: FusionPolicy, *, something_failed: bool
+) -> VerdictLevel:
+    graded = {(item.grade, item.direction) for item in evidence}
+    if (Grade.CONCLUSIVE, Direction.AI) in graded:
+        return VerdictLevel.PROVEN_AI
+    strong_sum = llr_nats is not None and llr_nats >= policy.likely_llr_nats
+    if (Grade.SUPPORTING, Direction.AI) in graded or strong_sum:
+        contradicted = (Grade.CONCLUSIVE, Direction.NOT_AI) in graded
+        return VerdictLevel.UNDETERMINED if contradicted else VerdictLevel.LIKELY_AI
+    middling = llr_nats is not None and llr_nats >= policy.undetermined_llr_nats
+    if middling or something_failed or any(grade is Grade.CONFLICTING for grade, _ in graded):
+        return VerdictLevel.UNDETERMINED
+    return VerdictLevel.NO_EVIDENCE
+
+
+def _generator(ordered: Sequence[Evidence]) -> dict[str, float] | None:
+    """Name the generator that the strongest AI evidence names; weaker evidence does not vote against it."""
+    for item in ordered:
+        if item.generator and item.direction is Direction.AI and item.grade in (Grade.CONCLUSIVE, Grade.SUPPORTING):
+            return {item.generator: 1.0}
+    return None

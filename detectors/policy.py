@@ -1,0 +1,91 @@
+"""Detection policies: which detectors run, how answers are joined; YAML in, checked frozen model out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from detectors.evidence import Family
+from guard.errors import PolicyError
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+Nats = Annotated[float, Field(gt=0, le=20), AfterValidator(_finite)]
+"""A log-likelihood ratio in nats, 0 < x <= 20."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FusionPolicy(_Strict):
+    """How calibrated evidence is summed and where the levels begin."""
+
+    likely_llr_nats: Nats
+    undetermined_llr_nats: Nats
+    family_caps_nats: dict[Family, Nats]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FusionPolicy:
+        if self.undetermined_llr_nats > self.likely_llr_nats:
+            raise ValueError("undetermined_llr_nats must not exceed likely_llr_nats")
+        missing = [family.value for family in Family if family not in self.family_caps_nats]
+        if missing:
+            raise ValueError(f"family_caps_nats lacks {', '.join(missing)}")
+        return self
+
+
+class RecognitionPolicy(_Strict):
+    """When a picture counts as a copy of a released one."""
+
+    pdq_max_distance: int = Field(ge=0, le=90)
+    pdq_min_quality: int = Field(ge=0, le=100)
+
+
+class DetectionPolicy(_Strict):
+    """One detection policy file."""
+
+    version: Literal[1]
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    detectors: tuple[str, ...] = Field(min_length=1)
+    fusion: FusionPolicy
+    recognition: RecognitionPolicy
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> DetectionPolicy:
+        if len(set(self.detectors)) != len(self.detectors):
+            raise ValueError("a detector is listed twice")
+        return self
+
+
+def load_detection_policy(path: Path) -> tuple[DetectionPolicy, str]:
+    """Read and check a policy file.
+
+    Returns:
+        The policy and the SHA-256 of the file's exact bytes.
+
+    Raises:
+        PolicyError: missing, not YAML, an unknown or missing key, a value out of range.
+    """
+    try:
+        data = path.read_bytes()
+        policy = DetectionPolicy.model_validate(yaml.safe_load(data))
+    except OSError as exc:
+        raise PolicyError(f"The detection policy {path.name} cannot be read: {exc.strerror}.") from exc
+    except yaml.YAMLError as exc:
+        raise PolicyError(f"The detection policy {path.name} is not YAML: {exc}.") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise PolicyError(f"The detection policy {path.name} is wrong at {where}: {first['msg']}.") from exc
+    return policy, hashlib.sha256(data).hexdigest()

@@ -1,0 +1,398 @@
+"""The generation flow: numbered steps from a request to something that may leave.
+
+::
+
+    (0) admit       ids from the CSPRNG, policy digest, clock
+    (1) prompt      every prompt checker on every text, every image checker on the inputs, then the policy
+    (2) generation  one batch from the model
+    (3) image       every image checker, then the policy; then the visible label, if asked for
+    (4) watermark   embed the image id, encode, decode the encoded picture and read the id back
+    (5) provenance  sign the encoded bytes; verify the final bytes with our own trust list
+    (6) ledger      store the bytes, append digests, verify the inclusion proof
+    (7) respond     only a RecordedImage leaves
+
+Each step takes the record of the step before it. A refusal and a failure are recorded too. Anything that breaks
+withholds the picture: there is no path from an exception to a release.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from guard.admission import check_form
+from guard.errors import (
+    CheckError,
+    ConfigError,
+    DeadlineError,
+    GuardError,
+    InputError,
+    LedgerError,
+    ReadBackError,
+    RequestError,
+    StageError,
+)
+from guard.fingerprint import fingerprints
+from guard.interfaces import (
+    Clock,
+    CredentialReader,
+    CredentialSigner,
+    DecisionMaker,
+    GenerationHooks,
+    ImageChecker,
+    ImageGenerator,
+    ImageStore,
+    Labeller,
+    LedgerStore,
+    PromptChecker,
+    Registration,
+    Watermarker,
+)
+from guard.ledger.entry import failure_body, refusal_body, release_body
+from guard.media import decode, encode, sha256_hex
+from guard.records import (
+    RGB8,
+    AdmittedRequest,
+    ClearedImage,
+    ClearedPrompt,
+    CredentialState,
+    Decision,
+    Failure,
+    Finding,
+    GeneratedImage,
+    GenerationRequest,
+    GenerationResult,
+    ImageID,
+    LabelMode,
+    MarkedImage,
+    Outcome,
+    RecordedImage,
+    Refusal,
+    RequestID,
+    SignedImage,
+)
+
+PASSING_LOG10_P = -9.0
+"""A mark counts as read back only under this proven false-accept bound (design gate: 1e-9 per picture)."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds granted to each stage; running over withholds the picture."""
+
+    check_s: float = 30.0
+    generation_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """One implementation for each step; built by ``guard/assembly.py`` or by a test."""
+
+    prompt_checkers: Sequence[PromptChecker]
+    image_checkers: Sequence[ImageChecker]
+    policy: DecisionMaker
+    generators: Mapping[str, ImageGenerator]
+    default_model: str
+    labeller: Labeller
+    watermarker: Watermarker
+    signer: CredentialSigner
+    reader: CredentialReader
+    ledger: LedgerStore
+    images: ImageStore
+    clock: Clock
+
+
+class Gateway:
+    """Runs the flow; safe to share between threads as far as its stages are."""
+
+    def __init__(
+        self, stages: Stages, *, random_bytes: Callable[[int], bytes], deadlines: Deadlines | None = None
+    ) -> None:
+        """Check that nothing can be skipped for want of a checker.
+
+        Args:
+            stages: all stage implementations.
+            random_bytes: a CSPRNG such as ``secrets.token_bytes``.
+            deadlines: per-stage limits; defaults suit a CPU.
+
+        Raises:
+            ConfigError: no prompt checker, no image checker, or the default model is not among the generators.
+        """
+        if not stages.prompt_checkers or not stages.image_checkers:
+            raise ConfigError(
+                "The flow needs at least one prompt checker and one image checker; an empty list is refused."
+            )
+        if stages.default_model not in stages.generators:
+            raise ConfigError(f"The default model {stages.default_model!r} is not among {sorted(stages.generators)}.")
+        self._stages = stages
+        self._random = random_bytes
+        self._deadlines = deadlines or Deadlines()
+        self._checks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="signet-check")
+
+    @property
+    def stages(self) -> Stages:
+        """Return the stages, for read-only use by routes and commands."""
+        return self._stages
+
+    def close(self) -> None:
+        """Stop the threads that run checks."""
+        self._checks.shutdown(wait=False, cancel_futures=True)
+
+    def generate(self, request: GenerationRequest, *, hooks: GenerationHooks | None = None) -> GenerationResult:
+        """Run the whole flow for one request.
+
+        Returns:
+            One outcome for each image, in order; a single one when the prompt was refused or generation failed.
+
+        Raises:
+            RequestError: the request is malformed; nothing was started and nothing is recorded.
+            LedgerError: the refusal or failure itself could not be recorded.
+        """
+        timings: dict[str, float] = {}
+        admitted = self._admit(request)  # (0)
+        outcomes = self._run(admitted, hooks or GenerationHooks(), timings)
+        return GenerationResult(request_id=admitted.request_id, outcomes=tuple(outcomes), timings_s=timings)
+
+    # --- the steps ----------------------------------------------------------------------------------------------------
+
+    def _run(self, admitted: AdmittedRequest, hooks: GenerationHooks, timings: dict[str, float]) -> list[Outcome]:
+        stage = "prompt"
+        try:
+            with _Timed(timings, stage):
+                cleared = self._check_prompt(admitted)  # (1)
+            if isinstance(cleared, Refusal):
+                return [cleared]
+            stage = "generation"
+            with _Timed(timings, stage):
+                images = self._generate(cleared, hooks)  # (2)
+        except RequestError:
+            raise
+        except Exception as exc:  # becomes a recorded Failure: nothing was produced
+            return [self._fail(admitted, None, stage, exc)]
+        return [self._finish(image, timings) for image in images]
+
+    def _finish(self, image: GeneratedImage, timings: dict[str, float]) -> Outcome:
+        """Steps (3) to (7) for one image; its failure does not touch the other images of the batch."""
+        stage = "image"
+        try:
+            with _Timed(timings, stage):
+                cleared = self._check_image(image)  # (3)
+            if isinstance(cleared, Refusal):
+                return cleared
+            stage = "watermark"
+            with _Timed(timings, stage):
+                marked, encoded = self._mark(cleared)  # (4)
+            stage = "provenance"
+            with _Timed(timings, stage):
+                signed = self._sign(marked, encoded)  # (5)
+            stage = "ledger"
+            with _Timed(timings, stage):
+                return self._record(signed)  # (6), (7)
+        except Exception as exc:  # becomes a recorded Failure: the picture is withheld
+            return self._fail(image.cleared.admitted, image.image_id, stage, exc)
+
+    def _admit(self, request: GenerationRequest) -> AdmittedRequest:
+        """(0) Check the form, draw ids and a seed."""
+        check_form(request, models=self._stages.generators)
+        seed = request.seed if request.seed is not None else int.from_bytes(self._random(6), "big")
+        return AdmittedRequest(
+            request=request,
+            request_id=RequestID(self._random(16).hex()),
+            image_ids=tuple(ImageID(self._random(8).hex()) for _ in range(request.count)),
+            seed=seed,
+            policy_id=self._stages.policy.id,
+            policy_digest=self._stages.policy.digest,
+            admitted_at=self._stages.clock.now(),
+        )
+
+    def _check_prompt(self, admitted: AdmittedRequest) -> ClearedPrompt | Refusal:
+        """(1) Check every text and every input picture."""
+        findings: list[Finding] = []
+        for checker in self._stages.prompt_checkers:
+            findings += self._guarded(checker.id, lambda c=checker: c.check(admitted))  # type: ignore[misc]
+        decision = self._stages.policy.decide(findings, stage="prompt")
+        if decision.releases and admitted.request.source_image is not None:
+            seen = self._look(admitted.request.source_image)
+            on_input = self._stages.policy.decide(seen, stage="image")
+            if not on_input.releases:
+                return self._refuse(admitted, None, "source_image", on_input)
+        if not decision.releases:
+            return self._refuse(admitted, None, "prompt", decision)
+        return ClearedPrompt(admitted=admitted, decision=decision)
+
+    def _generate(self, cleared: ClearedPrompt, hooks: GenerationHooks) -> list[GeneratedImage]:
+        """(2) Run the model once for the whole batch, under the deadline."""
+        admitted = cleared.admitted
+        generator = self._stages.generators[admitted.request.model or self._stages.default_model]
+        started = time.monotonic()
+        overran = False
+
+        def should_cancel() -> bool:
+            nonlocal overran
+            overran = time.monotonic() - started > self._deadlines.generation_s
+            return overran or (hooks.should_cancel is not None and hooks.should_cancel())
+
+        try:
+            made = generator.generate(cleared, hooks=replace(hooks, should_cancel=should_cancel))
+        except StageError as exc:
+            if overran:
+                limit = self._deadlines.generation_s
+                raise DeadlineError(f"Generation ran past its deadline of {limit:.0f} s.") from exc
+            raise
+        if len(made.images) != len(admitted.image_ids) or len(made.seeds) != len(admitted.image_ids):
+            raise StageError(f"The model returned {len(made.images)} images for {len(admitted.image_ids)} ids.")
+        triples = zip(admitted.image_ids, made.images, made.seeds, strict=True)
+        return [
+            GeneratedImage(cleared=cleared, image_id=image_id, pixels=pixels, seed=seed, generation=made)
+            for image_id, pixels, seed in triples
+        ]
+
+    def _check_image(self, image: GeneratedImage) -> ClearedImage | Refusal:
+        """(3) Check the picture, then composite the label."""
+        decision = self._stages.policy.decide(self._look(image.pixels), stage="image")
+        admitted = image.cleared.admitted
+        if not decision.releases:
+            return self._refuse(admitted, image.image_id, "image", decision)
+        label = admitted.request.label
+        pixels = image.pixels if label is LabelMode.NONE else self._stages.labeller.apply(image.pixels, mode=label)
+        return ClearedImage(generated=image, pixels=pixels, label=label, decision=decision)
+
+    def _mark(self, cleared: ClearedImage) -> tuple[MarkedImage, bytes]:
+        """(4) Embed the id, encode, and read it back from the encoded picture."""
+        image_id = cleared.generated.image_id
+        marker = self._stages.watermarker
+        marked = marker.embed(cleared.pixels, image_id)
+        if marked.shape != cleared.pixels.shape or marked.dtype != cleared.pixels.dtype:
+            raise ReadBackError(f"The marked picture has shape {marked.shape}, expected {cleared.pixels.shape}.")
+        encoded = encode(marked, cleared.generated.cleared.admitted.request.image_format)
+        as_seen = decode(encoded).rgb
+        reading = marker.detect(as_seen)
+        if reading.image_id != image_id or not reading.log10_p <= PASSING_LOG10_P:
+            raise ReadBackError(
+                f"The watermark did not read back: expected the image's id under p = 1e{PASSING_LOG10_P:.0f}, "
+                f"got {'another id' if reading.image_id else 'no id'} at log10 p = {reading.log10_p:.1f}."
+            )
+        return MarkedImage(cleared=cleared, pixels=as_seen, reading=reading), encoded
+
+    def _sign(self, marked: MarkedImage, encoded: bytes) -> SignedImage:
+        """(5) Sign, then verify the final bytes as a stranger would, with our own trust list."""
+        media_type = marked.cleared.generated.cleared.admitted.request.image_format.media_type
+        image_id = marked.cleared.generated.image_id
+        signed = self._stages.signer.sign(marked, encoded=encoded, media_type=media_type)
+        report = self._stages.reader.read(signed.data)
+        if report.state is not CredentialState.TRUSTED:
+            raise ReadBackError(
+                f"The manifest reads back as {report.state}, expected trusted (codes: {', '.join(report.codes) or 'none'})."
+            )
+        bound = {binding.value for binding in report.soft_bindings}
+        if report.manifest_label != signed.manifest_label or image_id not in bound or report.ai_origin is not True:
+            raise ReadBackError("The manifest that reads back is not the one that was written for this image.")
+        return SignedImage(
+            marked=marked,
+            data=signed.data,
+            sha256=sha256_hex(signed.data),
+            media_type=media_type,
+            manifest=signed.manifest,
+            manifest_label=signed.manifest_label,
+            credential=report,
+            fingerprints=fingerprints(marked.pixels),
+        )
+
+    def _record(self, signed: SignedImage) -> RecordedImage:
+        """(6) Store the bytes first, then append: no record ever lacks its image."""
+        generated = signed.marked.cleared.generated
+        self._stages.images.put(generated.image_id, signed.data, media_type=signed.media_type)
+        registration = Registration(
+            image_id=generated.image_id,
+            sha256=signed.sha256,
+            media_type=signed.media_type,
+            manifest=signed.manifest,
+            manifest_label=signed.manifest_label,
+            fingerprints=signed.fingerprints,
+            tenant=generated.cleared.admitted.request.tenant,
+        )
+        receipt = self._stages.ledger.append(
+            release_body(signed, at=self._stages.clock.now()), registration=registration
+        )
+        return RecordedImage(signed=signed, receipt=receipt)
+
+    # --- ends -----------------------------------------------------------------------------------------------------------
+
+    def _refuse(self, admitted: AdmittedRequest, image_id: ImageID | None, stage: str, decision: Decision) -> Refusal:
+        refusal = Refusal(
+            request_id=admitted.request_id,
+            image_id=image_id,
+            stage=stage,
+            decision=decision,
+            appeal_id=self._random(8).hex(),
+        )
+        receipt = self._stages.ledger.append(refusal_body(refusal, admitted=admitted, at=self._stages.clock.now()))
+        return replace(refusal, receipt=receipt)
+
+    def _fail(self, admitted: AdmittedRequest, image_id: ImageID | None, stage: str, exc: Exception) -> Failure:
+        known = exc if isinstance(exc, GuardError) else None
+        failure = Failure(
+            request_id=admitted.request_id,
+            image_id=image_id,
+            stage=stage,
+            code=known.code if known else StageError.code,
+            message=str(known) if known else f"The {stage} stage failed unexpectedly ({type(exc).__name__}).",
+            next_step=known.diagnostics() if known else StageError.next_step,
+        )
+        try:
+            receipt = self._stages.ledger.append(failure_body(failure, admitted=admitted, at=self._stages.clock.now()))
+        except LedgerError:
+            if isinstance(exc, LedgerError):  # the ledger is what failed: say so, release nothing
+                return failure
+            raise
+        return replace(failure, receipt=receipt)
+
+    # --- checks ---------------------------------------------------------------------------------------------------------
+
+    def _look(self, pixels: RGB8) -> list[Finding]:
+        findings: list[Finding] = []
+        for checker in self._stages.image_checkers:
+            findings += self._guarded(checker.id, lambda c=checker: c.check(pixels))  # type: ignore[misc]
+        return findings
+
+    def _guarded(self, checker_id: str, check: Callable[[], Sequence[Finding]]) -> list[Finding]:
+        """Run one check under its deadline; whatever is not a clean answer is a CheckError."""
+        future = self._checks.submit(check)
+        try:
+            found = list(future.result(timeout=self._deadlines.check_s))
+        except FutureTimeoutError as exc:
+            raise CheckError(f"{checker_id} gave no answer within {self._deadlines.check_s:.0f} s.") from exc
+        except (CheckError, InputError):
+            raise
+        except Exception as exc:  # becomes a CheckError: a checker that breaks has not cleared anything
+            raise CheckError(f"{checker_id} could not decide ({type(exc).__name__}).") from exc
+        for finding in found:
+            if not (math.isfinite(finding.score) and 0.0 <= finding.score <= 1.0 and 0 <= finding.severity <= 7):
+                raise CheckError(f"{checker_id} answered with a score outside 0..1 or a severity outside 0..7.")
+        return found
+
+
+class _Timed:
+    """Adds the seconds spent inside to a named timing."""
+
+    def __init__(self, timings: dict[str, float], name: str) -> None:
+        self._timings, self._name = timings, name
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        spent = time.perf_counter() - self._started
+        self._timings[self._name] = self._timings.get(self._name, 0.0) + spent
+
+
+def released(result: GenerationResult) -> list[RecordedImage]:
+    """Return only what may leave, in image order."""
+    return [outcome for outcome in result.outcomes if isinstance(outcome, RecordedImage)]

@@ -1,0 +1,74 @@
+"""Settings of one installation, from the environment (``SIGNET_*``) or an env file; nothing here decides about content.
+
+Everything that can change a decision is in ``policies/``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from guard.errors import ConfigError
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where things are and what this machine may do.
+
+    Every field can be set by the environment variable ``SIGNET_<FIELD>``; ``signet doctor`` lists them all.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SIGNET_", extra="ignore", frozen=True)
+
+    home: Path = Field(Path.home() / ".signet", description="Folder for keys, ledger, registry and stored images.")
+    policies: Path = Field(_CHECKOUT / "policies", description="Folder with the policy files.")
+    generation_policy: str = Field("generation.default", description="Policy that guards generation.")
+    detection_policy: str = Field("detection.default", description="Policy that joins evidence.")
+    key_passphrase_file: Path | None = Field(None, description="File whose first line unlocks the signing key.")
+    trust_anchors: Path | None = Field(None, description="PEM file with further trusted C2PA roots.")
+    tsa_url: str | None = Field(None, description="RFC 3161 time-stamp authority for new manifests.")
+    provider: str = Field("Signet (self-hosted)", description="Provider named in manifests.")
+    tenant: str = Field("local", description="Tenant for commands and for keys without one.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where models run.")
+    models: Path | None = Field(None, description="YAML file that lists further generators (docs/models.md).")
+    default_model: str = Field("signet-mini", description="Generator used when a request names none.")
+    host: str = Field("127.0.0.1", description="Address that `signet serve` listens on.")
+    port: int = Field(8642, ge=1, le=65535, description="Port that `signet serve` listens on.")
+    api_keys_file: Path | None = Field(None, description="File with API keys; without it only loopback is served.")
+    worker_processes: int = Field(1, ge=1, le=64, description="Killable workers for native parsers of uploads.")
+    worker_deadline_s: float = Field(3.0, gt=0, le=60, description="Seconds a native parser may take for one file.")
+    worker_memory_mb: int = Field(2048, ge=256, description="Memory limit of one such worker, in MiB.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log level.")
+
+    @property
+    def keys_folder(self) -> Path:
+        """Return the folder with keys and certificates."""
+        return self.home / "keys"
+
+    @property
+    def ledger_path(self) -> Path:
+        """Return the ledger's SQLite file."""
+        return self.home / "ledger.sqlite3"
+
+    @property
+    def images_folder(self) -> Path:
+        """Return the folder with the bytes of released images."""
+        return self.home / "images"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings from the environment, with explicit overrides first.
+
+    Raises:
+        ConfigError: a variable has a value of the wrong kind; the message names it.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = "SIGNET_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigError(f"The setting {name} is wrong: {first['msg']}.") from exc

@@ -4,7 +4,15 @@ A unit is a package or a module; every file belongs to the longest matching unit
 """
 
 _BASE = ["guard.errors", "guard.records", "guard.version"]
-_STAGE = [*_BASE, "guard.interfaces", "guard.media", "guard.inference", "guard.weights", "guard.isolation"]
+_STAGE = [
+    *_BASE,
+    "guard.interfaces",
+    "guard.media",
+    "guard.inference",
+    "guard.weights",
+    "guard.isolation",
+    "guard.strict_yaml",
+]
 _EVIDENCE = [
     "guard.errors",
     "guard.records",
@@ -34,11 +42,12 @@ ALLOWED: dict[str, list[str]] = {
     "guard.interfaces": ["guard.records"],
     "guard.media": ["guard.errors", "guard.records"],
     "guard.fingerprint": ["guard.errors", "guard.records", "guard.media"],
+    "guard.strict_yaml": ["guard.errors"],
     "guard.weights": ["guard.errors"],
     "guard.isolation": ["guard.errors"],
     "guard.settings": ["guard.errors"],
     "guard.inference": ["guard.errors", "guard.weights"],
-    "guard.policy": ["guard.errors", "guard.records"],
+    "guard.policy": ["guard.errors", "guard.records", "guard.strict_yaml"],
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
     "guard.ledger": [*_STAGE, *_LEDGER_DATA, "guard.fingerprint"],
@@ -73,7 +82,7 @@ ALLOWED: dict[str, list[str]] = {
     "detectors.upload": ["guard.errors", "guard.records", "guard.media", "detectors.evidence"],
     "detectors.interfaces": ["guard.records", "detectors.evidence", "detectors.upload"],
     "detectors.verdict": ["detectors.evidence"],
-    "detectors.policy": ["guard.errors", "detectors.evidence", "detectors.verdict"],
+    "detectors.policy": ["guard.errors", "guard.strict_yaml", "detectors.evidence", "detectors.verdict"],
     # detectors: evidence families (siblings never import each other)
     "detectors.metadata": [*_EVIDENCE, "guard.provenance", "guard.interfaces", "guard.fingerprint"],
     "detectors.watermark": [*_EVIDENCE, "guard.watermark", "guard.interfaces", "guard.fingerprint"],

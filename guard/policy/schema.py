@@ -1,0 +1,191 @@
+"""What a generation policy may say: the strict schema of ``policies/generation.*.yaml``.
+
+A policy names the checkers that run, and for each category the rules that turn a finding into an action. It cannot
+switch off what is hard (``guard/policy/decide.py``), it cannot leave a category unmentioned, and it cannot be empty.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from guard.records import Action
+
+MAX_SEVERITY = 7
+"""Severities run 0..7. Source: Azure AI Content Safety's full severity scale (0-7), which adopters already know."""
+UNCHECKED = "image.unsafe_unchecked"
+"""Id of the explicit way to run without an image checker; every picture is then at least flagged."""
+REQUIRED_PROMPT_CHECKER = "prompt.terms"
+"""Carries the hard rules on sexual content about minors and real people; a policy without it is refused."""
+
+
+class Category(StrEnum):
+    """What a finding can be about.
+
+    Source: the union of the categories of I2P, CoProV2 and T2VSafetyBench with the EU, US and Indian duties on
+    intimate imagery, forged documents and impersonation (docs/safety.md).
+    """
+
+    SEXUAL = "sexual"
+    SEXUAL_MINORS = "sexual_minors"
+    VIOLENCE_GORE = "violence_gore"
+    HATE = "hate"
+    HARASSMENT = "harassment"
+    SELF_HARM = "self_harm"
+    ILLEGAL_ACTIVITY = "illegal_activity"
+    EXTREMISM = "extremism"
+    FRAUD_FORGERY = "fraud_forgery"
+    POLITICAL_DECEPTION = "political_deception"
+    LIKENESS = "likeness"
+    SHOCKING = "shocking"
+    TRADEMARK_STYLE = "trademark_style"
+
+
+TUNABLE = tuple(category for category in Category if category is not Category.SEXUAL_MINORS)
+"""Categories that a policy must decide about, one by one."""
+
+
+class Stage(StrEnum):
+    """Where a decision is taken."""
+
+    PROMPT = "prompt"
+    IMAGE = "image"
+
+
+Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Severity: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SEVERITY)]
+CheckerID: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$", max_length=80)]
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
+
+
+class _Strict(BaseModel):
+    """Frozen, nothing unknown, no coercion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Rule(_Strict):
+    """One step of a category's ladder: a finding at or above both minima gets the action.
+
+    Attributes:
+        action: flag, review or block.
+        min_score: 0..1, compared with ``Finding.score``.
+        min_severity: 0..7, compared with ``Finding.severity``.
+        stages: where the rule applies.
+    """
+
+    action: Literal[Action.FLAG, Action.REVIEW, Action.BLOCK]
+    min_score: Probability
+    min_severity: Severity = 0
+    stages: tuple[Stage, ...] = Field(default=(Stage.PROMPT, Stage.IMAGE), min_length=1)
+
+
+class TermsEntry(_Strict):
+    """``prompt.terms``: term and pattern lists by name (``policies/terms/NAME.yaml``), besides the hard rules."""
+
+    id: Literal["prompt.terms"]
+    lists: tuple[Name, ...] = Field(min_length=1)
+
+
+class ClassifierEntry(_Strict):
+    """``prompt.classifier``: the learned prompt model; findings under ``report_above`` are not reported."""
+
+    id: Literal["prompt.classifier"]
+    report_above: Probability = 0.2
+
+
+class NudityClass(_Strict):
+    """How one class of the nudity detector counts: from which score on, and how severe it is."""
+
+    min_score: Probability
+    severity: Severity
+
+
+class NudityEntry(_Strict):
+    """``image.nudity``: the nudity detector (extra ``nudenet``), class by class; classes left out do not count."""
+
+    id: Literal["image.nudity"]
+    classes: dict[str, NudityClass] = Field(min_length=1)
+
+
+class UncheckedEntry(_Strict):
+    """``image.unsafe_unchecked``: no picture is looked at; the policy must say why, and every picture is flagged."""
+
+    id: Literal["image.unsafe_unchecked"]
+    because: str = Field(min_length=10, max_length=300)
+
+
+class PluginEntry(_Strict):
+    """A checker from a plug-in, by its id; its options are handed to it as they are."""
+
+    id: CheckerID
+    options: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
+
+
+def _entry_kind(value: Any) -> str:
+    """Return which entry model a mapping belongs to; everything that is not built in is a plug-in's."""
+    entry_id = value.get("id") if isinstance(value, dict) else getattr(value, "id", None)
+    return entry_id if entry_id in _BUILT_IN else "plugin"
+
+
+_BUILT_IN = ("prompt.terms", "prompt.classifier", "image.nudity", "image.unsafe_unchecked")
+
+PromptEntry: TypeAlias = Annotated[
+    Annotated[TermsEntry, Tag("prompt.terms")]
+    | Annotated[ClassifierEntry, Tag("prompt.classifier")]
+    | Annotated[PluginEntry, Tag("plugin")],
+    Discriminator(_entry_kind),
+]
+ImageEntry: TypeAlias = Annotated[
+    Annotated[NudityEntry, Tag("image.nudity")]
+    | Annotated[UncheckedEntry, Tag("image.unsafe_unchecked")]
+    | Annotated[PluginEntry, Tag("plugin")],
+    Discriminator(_entry_kind),
+]
+
+
+class Checkers(_Strict):
+    """Which checkers run; neither list may be empty."""
+
+    prompt: tuple[PromptEntry, ...] = Field(min_length=1)
+    image: tuple[ImageEntry, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _hard_rules_run(self) -> Checkers:
+        ids = [entry.id for entry in (*self.prompt, *self.image)]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a checker is listed twice")
+        if REQUIRED_PROMPT_CHECKER not in ids:
+            raise ValueError(f"{REQUIRED_PROMPT_CHECKER} carries the hard rules and must be listed under prompt")
+        if UNCHECKED in ids and len(self.image) > 1:
+            raise ValueError(f"{UNCHECKED} contradicts the other image checkers")
+        return self
+
+
+class PolicyDocument(_Strict):
+    """One policy file.
+
+    Attributes:
+        version: format of this file.
+        id: name of the policy; ``generation.ID.yaml`` for bundled ones.
+        title: one line for people.
+        checkers: what runs.
+        categories: every category of TUNABLE with its rules; an empty list means "not acted on".
+    """
+
+    version: Literal[1]
+    id: Name
+    title: str = Field(min_length=1, max_length=200)
+    checkers: Checkers
+    categories: dict[Category, tuple[Rule, ...]]
+
+    @model_validator(mode="after")
+    def _every_category_is_decided(self) -> PolicyDocument:
+        if Category.SEXUAL_MINORS in self.categories:
+            raise ValueError(f"{Category.SEXUAL_MINORS} is always blocked and cannot be set")
+        missing = [category.value for category in TUNABLE if category not in self.categories]
+        if missing:
+            raise ValueError(f"categories not decided: {', '.join(missing)}; write [] for one that is not acted on")
+        return self

@@ -1,6 +1,7 @@
 """Find and read policies; where the folder is, is the caller's business.
 
-``load_policy(path)`` for one file, ``load_named(folder, "default")`` for ``folder/generation.default.yaml``.
+``load_policy(path)`` for one file; ``load_named(folder, "default")`` or ``load_named(folder, "generation.default")``
+for ``folder/generation.default.yaml``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from guard.policy.decide import Policy
 from guard.policy.schema import PolicyDocument
 from guard.strict_yaml import read_strict
 
-_BUNDLED = re.compile(r"^generation\.(?P<id>[a-z0-9][a-z0-9_-]*)\.yaml$")
+_BUNDLED = re.compile(r"^(?P<id>generation\.[a-z0-9][a-z0-9_-]*)\.yaml$")
+_PREFIX = "generation."
 
 
 def load_policy(path: Path) -> Policy:
@@ -43,12 +45,13 @@ def policy_names(folder: Path) -> tuple[str, ...]:
 
 
 def load_named(folder: Path, policy_id: str) -> Policy:
-    """Load ``generation.POLICY_ID.yaml`` from a folder.
+    """Load a policy by its id, with or without the prefix ``generation.``, from a folder.
 
     Raises:
         PolicyError: there is no such policy (the message lists those there are), or it is not valid.
     """
     known = policy_names(folder)
-    if policy_id not in known:
+    full_id = policy_id if policy_id.startswith(_PREFIX) else _PREFIX + policy_id
+    if full_id not in known:
         raise PolicyError(f"There is no policy {policy_id!r} in {folder}; there are: {', '.join(known) or 'none'}.")
-    return load_policy(folder / f"generation.{policy_id}.yaml")
+    return load_policy(folder / f"{full_id}.yaml")

@@ -169,7 +169,7 @@ class PolicyDocument(_Strict):
 
     Attributes:
         version: format of this file.
-        id: name of the policy; ``generation.ID.yaml`` for bundled ones.
+        id: name of the policy; the stem of its file for bundled ones, for instance ``generation.default``.
         title: one line for people.
         checkers: what runs.
         categories: every category of TUNABLE with its rules; an empty list means "not acted on".

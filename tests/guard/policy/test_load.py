@@ -18,15 +18,19 @@ def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
 
 
 def test_bundled_policies_are_found_by_name() -> None:
-    assert {"default", "strict"} <= set(policy_names(POLICIES))
+    assert {"generation.default", "generation.strict"} <= set(policy_names(POLICIES))
 
 
 @pytest.mark.parametrize("name", policy_names(POLICIES))
 def test_every_bundled_policy_loads_and_decides_every_category(name: str) -> None:
     policy = load_named(POLICIES, name)
     assert policy.id == name
-    assert policy.digest == hashlib.sha256((POLICIES / f"generation.{name}.yaml").read_bytes()).hexdigest()
+    assert policy.digest == hashlib.sha256((POLICIES / f"{name}.yaml").read_bytes()).hexdigest()
     assert set(policy.document.categories) == set(TUNABLE)
+
+
+def test_the_prefix_of_a_name_is_optional() -> None:
+    assert load_named(POLICIES, "strict").digest == load_named(POLICIES, "generation.strict").digest
 
 
 def test_entries_are_typed() -> None:
@@ -112,7 +116,7 @@ def test_what_is_not_a_policy_does_not_load(tmp_path: Path, data: bytes) -> None
 def test_a_missing_file_or_name_says_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read"):
         load_policy(tmp_path / "none.yaml")
-    with pytest.raises(PolicyError, match="there are: default"):
+    with pytest.raises(PolicyError, match=r"there are: generation\.default"):
         load_named(POLICIES, "nope")
     with pytest.raises(PolicyError, match="cannot be read"):
         load_named(tmp_path / "nowhere", "default")

@@ -317,10 +317,13 @@ class Fingerprints:
     Attributes:
         pdq: 256-bit PDQ hash as 64 hex digits.
         pdq_quality: 0..100; below 50 the hash is not discriminative (PDQ reference, section "quality").
+        thumbnail: small luma picture as text (``guard.fingerprint``), against which a crop can be confirmed; empty
+            when it was erased or never made.
     """
 
     pdq: str
     pdq_quality: int
+    thumbnail: str = ""
 
 
 # --- records of the flow: constructed by guard/pipeline.py only ------------------------------------------------------

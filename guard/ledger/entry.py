@@ -1,0 +1,207 @@
+"""Builds ledger entry bodies from the records of the flow: digests, ids, policy, model card, verdicts and timings.
+
+Nothing personal goes in: no prompt, no pixels, no sentence meant for people. There is no digest of the prompt
+either: prompts can be guessed, so a digest of one would still be personal data. ``entry_schema`` has the schema
+against which the store checks every body, and docs/ledger.md describes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from guard.errors import LedgerError
+from guard.ledger.canonical_json import canonical_bytes
+from guard.records import AdmittedRequest, Decision, Failure, ImageID, ModelCard, Refusal, SignedImage
+
+VERSION = 1
+"""Version of the entry format."""
+
+
+def release_body(signed: SignedImage, *, at: datetime, timings_s: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Return the body for a picture that is about to be released.
+
+    Args:
+        signed: the finished picture; its registration is bound by digest.
+        at: time of the entry, timezone-aware.
+        timings_s: stage name -> seconds so far.
+    """
+    cleared = signed.marked.cleared
+    generated = cleared.generated
+    prompt = generated.cleared
+    height, width = signed.marked.pixels.shape[:2]
+    return {
+        **_head("release", at, prompt.admitted),
+        "image_id": generated.image_id,
+        "operation": prompt.admitted.request.operation.value,
+        "image": {
+            "sha256": signed.sha256,
+            "media_type": signed.media_type,
+            "width": width,
+            "height": height,
+            "label": cleared.label.value,
+        },
+        "manifest": {"sha256": hashlib.sha256(signed.manifest).hexdigest(), "label": signed.manifest_label},
+        "registration_sha256": registry_digest(
+            image_id=generated.image_id,
+            sha256=signed.sha256,
+            media_type=signed.media_type,
+            manifest_sha256=hashlib.sha256(signed.manifest).hexdigest(),
+            manifest_label=signed.manifest_label,
+            pdq=signed.fingerprints.pdq,
+            pdq_quality=signed.fingerprints.pdq_quality,
+            thumbnail_sha256=hashlib.sha256(signed.fingerprints.thumbnail.encode()).hexdigest(),
+            tenant=prompt.admitted.request.tenant,
+        ),
+        "watermark": {
+            "algorithm": signed.marked.reading.algorithm,
+            "log10_p": float(signed.marked.reading.log10_p),
+        },
+        "model": _card(generated.generation.model),
+        "verdicts": [_verdict("prompt", prompt.decision), _verdict("image", cleared.decision)],
+        "timings_ms": _milliseconds(timings_s),
+    }
+
+
+def refusal_body(
+    refusal: Refusal,
+    *,
+    admitted: AdmittedRequest,
+    at: datetime,
+    model: ModelCard | None = None,
+    timings_s: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Return the body for something the policy withheld; ``model`` is None when nothing was generated."""
+    return {
+        **_head("refusal", at, admitted),
+        "image_id": refusal.image_id,
+        "stage": refusal.stage,
+        "appeal_id": refusal.appeal_id,
+        "verdict": _verdict(refusal.stage, refusal.decision),
+        "model": None if model is None else _card(model),
+        "timings_ms": _milliseconds(timings_s),
+    }
+
+
+def failure_body(
+    failure: Failure,
+    *,
+    admitted: AdmittedRequest,
+    at: datetime,
+    model: ModelCard | None = None,
+    timings_s: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Return the body for a malfunction; the error's code only, since messages may quote what was asked."""
+    return {
+        **_head("failure", at, admitted),
+        "image_id": failure.image_id,
+        "stage": failure.stage,
+        "code": failure.code,
+        "model": None if model is None else _card(model),
+        "timings_ms": _milliseconds(timings_s),
+    }
+
+
+def deletion_body(*, at: datetime, image_id: ImageID, tenant: str, reason: str) -> dict[str, Any]:
+    """Return the body that says the stored bytes of a released picture were deleted; ``reason`` is an identifier."""
+    return {
+        "v": VERSION,
+        "kind": "deletion",
+        "at": timestamp(at),
+        "image_id": image_id,
+        "tenant": tenant,
+        "reason": reason,
+    }
+
+
+def registry_digest(
+    *,
+    image_id: str,
+    sha256: str,
+    media_type: str,
+    manifest_sha256: str,
+    manifest_label: str,
+    pdq: str,
+    pdq_quality: int,
+    thumbnail_sha256: str,
+    tenant: str,
+) -> str:
+    """Return the SHA-256 that binds a registry row to its release entry: of the canonical JSON of these fields.
+
+    Large fields go in by their own digest, so that a thumbnail can be erased later without breaking the binding.
+    """
+    fields = {
+        "image_id": image_id,
+        "sha256": sha256,
+        "media_type": media_type,
+        "manifest_sha256": manifest_sha256,
+        "manifest_label": manifest_label,
+        "pdq": pdq,
+        "pdq_quality": pdq_quality,
+        "thumbnail_sha256": thumbnail_sha256,
+        "tenant": tenant,
+    }
+    return hashlib.sha256(canonical_bytes(fields)).hexdigest()
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a time as RFC 3339 in UTC with milliseconds.
+
+    Raises:
+        LedgerError: the time has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise LedgerError("Ledger entry: got a time without time zone, expected UTC.")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _head(kind: str, at: datetime, admitted: AdmittedRequest) -> dict[str, Any]:
+    """Return the fields that every entry of a request starts with."""
+    return {
+        "v": VERSION,
+        "kind": kind,
+        "at": timestamp(at),
+        "request_id": admitted.request_id,
+        "tenant": admitted.request.tenant,
+        "policy": {"id": admitted.policy_id, "digest": admitted.policy_digest},
+    }
+
+
+def _card(model: ModelCard) -> dict[str, str]:
+    """Return a model card as JSON."""
+    return {
+        "model_id": model.model_id,
+        "name": model.name,
+        "revision": model.revision,
+        "pipeline": model.pipeline,
+        "digest": model.digest,
+        "licence": model.licence,
+    }
+
+
+def _verdict(stage: str, decision: Decision) -> dict[str, Any]:
+    """Return a decision without its sentences, spans and regions."""
+    findings = [
+        {
+            "checker": finding.checker,
+            "category": finding.category,
+            "score": float(finding.score),
+            "severity": int(finding.severity),
+            "hard": finding.hard,
+        }
+        for finding in decision.findings
+    ]
+    return {
+        "stage": stage,
+        "action": decision.action.value,
+        "category": decision.category,
+        "rules": list(decision.rules),
+        "findings": findings,
+    }
+
+
+def _milliseconds(timings_s: Mapping[str, float] | None) -> dict[str, int]:
+    """Return timings in whole milliseconds; sub-millisecond stages read 0."""
+    return {stage: round(seconds * 1000) for stage, seconds in (timings_s or {}).items()}

@@ -1,0 +1,169 @@
+"""The registry of released images: rows that trace a stripped copy to its manifest, and the ways to find one.
+
+Look-ups by image id, SHA-256 and manifest label go through B-trees; by PDQ hash through ``SimilarIndex``, which is
+brought up to date before each search.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Container, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, select
+
+from guard.errors import LedgerError
+from guard.interfaces import Registration
+from guard.ledger.database import Database
+from guard.ledger.entry import registry_digest
+from guard.ledger.similar_index import PDQ_BYTES, SimilarIndex
+from guard.ledger.tables import entries, registrations
+from guard.records import Fingerprints, ImageID
+
+MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+"""Largest manifest kept: ours have 15-60 KB, with an embedded thumbnail some 200 KB (measured); no index needs more."""
+_IMAGE_ID = re.compile(r"[0-9a-f]{16}")
+_PDQ = re.compile(r"[0-9a-f]{64}")
+_FETCH = 500  # ids a query; SQLite's limit on bound values is 32766
+
+
+class Registry:
+    """Reads the registrations of one ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._similar = SimilarIndex()
+
+    def by_image_id(self, image_id: ImageID) -> Registration | None:
+        """Return the registration of an image id, or None."""
+        return self._first(registrations.c.image_id == image_id)
+
+    def by_sha256(self, sha256: str) -> Registration | None:
+        """Return the first registration of these bytes, or None."""
+        return self._first(registrations.c.sha256 == sha256.lower())
+
+    def by_label(self, manifest_label: str) -> Registration | None:
+        """Return the first registration of this manifest label, or None."""
+        return self._first(registrations.c.manifest_label == manifest_label)
+
+    def similar(self, pdq: str, *, max_distance: int, limit: int) -> list[tuple[Registration, int]]:
+        """Return up to ``limit`` registrations within ``max_distance`` bits, nearest first.
+
+        Raises:
+            LedgerError: ``pdq`` is not 64 hex digits, or the database failed.
+        """
+        raw = pdq_bytes(pdq)
+        self._update_index()
+        hits = self._similar.search(raw, max_distance=max_distance)[:limit]
+        rows = self._rows([index for index, _ in hits])
+        return [(rows[index], distance) for index, distance in hits]
+
+    def _first(self, condition: ColumnElement[bool]) -> Registration | None:
+        """Return the oldest registration that meets a condition, or None."""
+        query = select(registrations).where(condition).order_by(registrations.c.idx).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else _registration(row)
+
+    def _rows(self, indices: Sequence[int]) -> dict[int, Registration]:
+        """Return registrations by entry index."""
+        found: dict[int, Registration] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(indices), _FETCH):
+                wanted = registrations.c.idx.in_(indices[start : start + _FETCH])
+                rows = connection.execute(select(registrations).where(wanted)).mappings()
+                found |= {row["idx"]: _registration(row) for row in rows}
+        return found
+
+    def _update_index(self) -> None:
+        """Read the hashes that came since the last search, from this or any other process."""
+        query = (
+            select(registrations.c.idx, registrations.c.pdq)
+            .where(registrations.c.idx > self._similar.last_id)
+            .order_by(registrations.c.idx)
+            .execution_options(yield_per=10_000)
+        )
+        with self._database.read() as connection:
+            for part in connection.execute(query).partitions():
+                self._similar.extend((row.idx, row.pdq) for row in part)
+
+
+class RecordedIDs(Container[str]):
+    """``image_id in recorded_ids``: whether the ledger has a release entry of it; asks the database each time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __contains__(self, image_id: object) -> bool:
+        query = select(entries.c.idx).where(entries.c.image_id == image_id, entries.c.kind == "release")
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one_or_none() is not None
+
+
+def registration_row(registration: Registration) -> dict[str, Any]:
+    """Return the columns of a registration, except ``idx`` and ``created_at``.
+
+    Raises:
+        LedgerError: an id or hash is malformed, or the manifest is empty or too large.
+    """
+    if not _IMAGE_ID.fullmatch(registration.image_id):
+        raise LedgerError("Registration: image_id is not 16 lower-case hex digits.")
+    if not 0 < len(registration.manifest) <= MAX_MANIFEST_BYTES:
+        raise LedgerError(
+            f"Registration: the manifest has {len(registration.manifest)} bytes, expected 1..{MAX_MANIFEST_BYTES}."
+        )
+    thumbnail = registration.fingerprints.thumbnail
+    return {
+        "image_id": registration.image_id,
+        "sha256": registration.sha256,
+        "media_type": registration.media_type,
+        "manifest": registration.manifest,
+        "manifest_label": registration.manifest_label,
+        "pdq": pdq_bytes(registration.fingerprints.pdq),
+        "pdq_quality": registration.fingerprints.pdq_quality,
+        "thumbnail": thumbnail or None,
+        "thumbnail_sha256": hashlib.sha256(thumbnail.encode()).hexdigest(),
+        "tenant": registration.tenant,
+    }
+
+
+def registration_digest(registration: Registration) -> str:
+    """Return the SHA-256 that the release entry must carry as ``registration_sha256``."""
+    return registry_digest(
+        image_id=registration.image_id,
+        sha256=registration.sha256,
+        media_type=registration.media_type,
+        manifest_sha256=hashlib.sha256(registration.manifest).hexdigest(),
+        manifest_label=registration.manifest_label,
+        pdq=registration.fingerprints.pdq,
+        pdq_quality=registration.fingerprints.pdq_quality,
+        thumbnail_sha256=hashlib.sha256(registration.fingerprints.thumbnail.encode()).hexdigest(),
+        tenant=registration.tenant,
+    )
+
+
+def pdq_bytes(pdq: str) -> bytes:
+    """Return the 32 bytes of a PDQ hash.
+
+    Raises:
+        LedgerError: not 64 lower-case hex digits.
+    """
+    if not _PDQ.fullmatch(pdq):
+        raise LedgerError(f"PDQ hash: got {len(pdq)} characters, expected {2 * PDQ_BYTES} lower-case hex digits.")
+    return bytes.fromhex(pdq)
+
+
+def _registration(row: RowMapping) -> Registration:
+    """Return the record of a row."""
+    return Registration(
+        image_id=ImageID(row["image_id"]),
+        sha256=row["sha256"],
+        media_type=row["media_type"],
+        manifest=row["manifest"],
+        manifest_label=row["manifest_label"],
+        fingerprints=Fingerprints(
+            pdq=row["pdq"].hex(), pdq_quality=row["pdq_quality"], thumbnail=row["thumbnail"] or ""
+        ),
+        tenant=row["tenant"],
+    )

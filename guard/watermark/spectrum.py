@@ -1,0 +1,82 @@
+"""The oversampled spectrum of a whitened picture: power for the geometry search, complex values anywhere in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from guard.watermark.canonical import Frame, LineGrid
+from guard.watermark.lattice import GRID, TILE
+
+SIZE = 1024
+"""FFT length; the canonical frame fills half of it, so cubic interpolation between bins is accurate."""
+BINS = SIZE / TILE
+"""FFT bins between two neighbouring lines of an unscaled picture."""
+_SMOOTH = 33
+_POWER_LIMIT = 5.0
+_GRID_V, _GRID_U = np.meshgrid(np.arange(-GRID, GRID + 1), np.arange(GRID + 1), indexing="ij")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spectrum:
+    """Half of a picture's spectrum.
+
+    Attributes:
+        values: (SIZE, SIZE // 2 + 1, 2) float32, real and imaginary part; row y + SIZE / 2, column x, in bins.
+        power: (SIZE, SIZE // 2 + 1) float32, power over the local mean, clipped to [0, 5].
+        offset_x, offset_y: where the picture's centre lies from sample 0, in samples.
+        pitch_x, pitch_y: canonical px a sample.
+    """
+
+    values: NDArray[np.float32] = field(repr=False)
+    power: NDArray[np.float32] = field(repr=False)
+    offset_x: float
+    offset_y: float
+    pitch_x: float
+    pitch_y: float
+
+    @classmethod
+    def of(cls, frame: Frame) -> Spectrum:
+        """Transform a frame; the picture's middle sample goes to the origin so that phases vary slowly."""
+        rows, columns = frame.values.shape
+        top, left = rows // 2, columns // 2
+        buffer = np.zeros((SIZE, SIZE), np.float32)
+        buffer[: rows - top, : columns - left] = frame.values[top:, left:]
+        buffer[SIZE - top :, : columns - left] = frame.values[:top, left:]
+        buffer[: rows - top, SIZE - left :] = frame.values[top:, :left]
+        buffer[SIZE - top :, SIZE - left :] = frame.values[:top, :left]
+        full = cv2.dft(buffer, flags=cv2.DFT_COMPLEX_OUTPUT)[:, : SIZE // 2 + 1]
+        values = np.concatenate([full[SIZE // 2 :], full[: SIZE // 2]])
+        raw = values[..., 0] ** 2 + values[..., 1] ** 2
+        power = np.minimum(raw / (cv2.blur(raw, (_SMOOTH, _SMOOTH)) + 1e-9), _POWER_LIMIT)
+        return cls(
+            values=values,
+            power=power,
+            offset_x=columns / 2 - 0.5 - left,
+            offset_y=rows / 2 - 0.5 - top,
+            pitch_x=frame.pitch_x,
+            pitch_y=frame.pitch_y,
+        )
+
+    def read(self, matrix: NDArray[np.float64]) -> LineGrid:
+        """Return the grid of line values under a linear map of line frequencies.
+
+        Args:
+            matrix: (2, 2): line (u, v) of the pattern lies at ``matrix @ (u, v)`` cycles a tile of this picture.
+        """
+        u = matrix[0, 0] * _GRID_U + matrix[0, 1] * _GRID_V
+        v = matrix[1, 0] * _GRID_U + matrix[1, 1] * _GRID_V
+        x, y = u * (BINS * self.pitch_x), v * (BINS * self.pitch_y)
+        swap = x < 0
+        sign = np.where(swap, -1.0, 1.0)
+        picked = cv2.remap(
+            self.values,
+            (x * sign).astype(np.float32),
+            (y * sign + SIZE / 2).astype(np.float32),
+            cv2.INTER_CUBIC,
+        )
+        centre = np.exp(2j * np.pi * (x * self.offset_x + y * self.offset_y) / SIZE)
+        return np.asarray((picked[..., 0] + 1j * sign * picked[..., 1]) * centre, dtype=np.complex64)

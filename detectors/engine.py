@@ -66,6 +66,18 @@ class DetectionEngine:
         self._digest = policy_digest
         self._pool = ThreadPoolExecutor(max_workers=2 * len(self._detectors), thread_name_prefix="signet-detect")
 
+    @property
+    def policy_id(self) -> str:
+        """Return the id of the policy that joins the evidence."""
+        return self._policy.id
+
+    def describe(self) -> list[dict[str, str]]:
+        """Return id, family, technique and version of every enabled detector, in the policy's order."""
+        return [
+            {"id": d.id, "family": d.family.value, "technique": d.technique.value, "version": d.version}
+            for d in self._detectors
+        ]
+
     def close(self) -> None:
         """Stop the threads that run detectors."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,48 @@
+"""The ``signet`` command: every subcommand, each with examples under ``--help``.
+
+Exit codes: 0 clean, 1 finding or refusal, 2 usage or configuration, 3 could not examine.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli import check, credentials, detect, doctor, generate, keys, ledger, policies, serve, watermark
+from guard.version import __version__
+
+app = typer.Typer(
+    name="signet",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Provenance, detection and safety for AI-generated images.\n\n"
+    "Exit codes: 0 clean, 1 finding or refusal, 2 usage or configuration, 3 could not examine.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"signet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show version.")] = False,
+) -> None:
+    """Keep the options that belong to no subcommand."""
+
+
+for module in (generate, check, detect, credentials, doctor, serve):
+    module.register(app)
+app.add_typer(watermark.app, name="watermark")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(ledger.audit_app, name="audit")
+app.add_typer(keys.app, name="keys")
+app.add_typer(policies.app, name="policy")
+
+if __name__ == "__main__":
+    app()

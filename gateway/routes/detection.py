@@ -1,0 +1,70 @@
+"""Routes of the detection flow: POST /v1/detect, POST /v1/verify, GET /v1/detectors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import structlog
+from fastapi import APIRouter, Depends, File, Query, Response, UploadFile
+
+from detectors.evidence import Family
+from detectors.report.as_html import render_html
+from detectors.report.as_text import render_text
+from gateway.auth.api_keys import Caller, Scope
+from gateway.metrics import Metrics
+from gateway.routes.access import metrics_of, requires, runtime_of
+from gateway.runtime import Runtime
+from guard.media import MAX_BYTES
+
+router = APIRouter(prefix="/v1", tags=["detection"])
+_log = structlog.get_logger("signet.detect")
+Picture = Annotated[UploadFile, File(description="A still PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF.")]
+
+
+@router.post(
+    "/detect",
+    summary="Judge an upload: joined, explained evidence and a verdict",
+    responses={
+        200: {"content": {"application/json": {}, "text/html": {}, "text/plain": {}}},
+        413: {"description": "Too many bytes or pixels."},
+        415: {"description": "Animated, CMYK, 16-bit, too small, or another format."},
+        422: {"description": "Not an image, or damaged."},
+    },
+)
+def detect(
+    file: Picture,
+    caller: Annotated[Caller, Depends(requires(Scope.DETECT))],
+    runtime: Annotated[Runtime, Depends(runtime_of)],
+    metrics: Annotated[Metrics, Depends(metrics_of)],
+    families: Annotated[list[Family] | None, Query(description="Only these families of evidence.")] = None,
+    report_format: Annotated[Literal["json", "html", "text"], Query(alias="format")] = "json",
+) -> Response:
+    """Return the report. The upload is held in memory only and is gone with the answer."""
+    data = file.file.read(MAX_BYTES + 1)
+    report, upload = runtime.examine(data, name=file.filename, families=frozenset(families) if families else None)
+    metrics.verdicts.labels(report.verdict.value).inc()
+    _log.info("verdict", verdict=report.verdict.value, sha256=report.sha256, caller=caller.name)
+    if report_format == "html":
+        return Response(render_html(report, pixels=upload.pixels), media_type="text/html; charset=utf-8")
+    if report_format == "text":
+        return Response(render_text(report), media_type="text/plain; charset=utf-8")
+    return Response(report.model_dump_json(), media_type="application/json")
+
+
+@router.post("/verify", summary="Content credentials alone")
+def verify(
+    file: Picture,
+    caller: Annotated[Caller, Depends(requires(Scope.DETECT))],
+    runtime: Annotated[Runtime, Depends(runtime_of)],
+) -> dict[str, Any]:
+    """Return the state of the file's C2PA credentials: none, unreadable, invalid, valid_untrusted or trusted."""
+    return runtime.verify(file.file.read(MAX_BYTES + 1), name=file.filename)
+
+
+@router.get("/detectors", summary="Which detectors are enabled")
+def detectors(
+    caller: Annotated[Caller, Depends(requires(Scope.DETECT))],
+    runtime: Annotated[Runtime, Depends(runtime_of)],
+) -> dict[str, Any]:
+    """List the detectors of the active policy with family, technique and version."""
+    return {"policy": runtime.engine.policy_id, "detectors": runtime.engine.describe()}

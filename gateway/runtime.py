@@ -1,0 +1,185 @@
+"""One installation at work: everything the service and the commands share, built lazily, closed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from threading import BoundedSemaphore, Lock
+from typing import Any
+
+from detectors.assembly import build_detection_engine
+from detectors.engine import DetectionEngine
+from detectors.evidence import Family
+from detectors.report.model import Report, build_report
+from detectors.upload import Upload, load_upload
+from guard.assembly import Core, build_core, build_gateway
+from guard.errors import GuardError, MediaTooLargeError
+from guard.media import MAX_BYTES, DecodedImage, sniff_media_type
+from guard.pipeline import Gateway
+from guard.records import CredentialReport, ImageID
+from guard.settings import Settings
+
+MAX_WAITING = 8
+"""Generations in progress or queued: one runs at a time on a device, so the ninth would wait minutes; it gets a 503."""
+EXPIRY_WARNING_DAYS = 30
+"""Days before expiry at which readiness says so; renewing a C2PA certificate takes days, not hours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One part of readiness."""
+
+    name: str
+    ok: bool
+    detail: str
+    days_left: int | None = None
+
+
+class Runtime:
+    """Owns the core, the generation gateway and the detection engine; safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.places = BoundedSemaphore(MAX_WAITING)
+        self._lock = Lock()
+        self._built: list[Any] = []
+
+    @cached_property
+    def core(self) -> Core:
+        """Return keys, trust, ledger, stores and parsers of this installation."""
+        core = build_core(self.settings)
+        self._built.append(core)
+        return core
+
+    @property
+    def gateway(self) -> Gateway:
+        """Return the generation flow; built on first use. Raises ConfigError when it cannot run here."""
+        with self._lock:
+            return self._gateway
+
+    @cached_property
+    def _gateway(self) -> Gateway:
+        gateway = build_gateway(self.settings, core=self.core)
+        self._built.append(gateway)
+        return gateway
+
+    @cached_property
+    def engine(self) -> DetectionEngine:
+        """Return the detection flow."""
+        engine = build_detection_engine(self.settings, core=self.core)
+        self._built.append(engine)
+        return engine
+
+    def start(self) -> None:
+        """Build what a service needs before its first request, and clear what a crash left behind."""
+        self.core.recover()
+        self.core.pool.warm()
+        _ = self.engine
+
+    def close(self) -> None:
+        """Close everything that was built, newest first."""
+        while self._built:
+            self._built.pop().close()
+
+    def decode(self, data: bytes) -> DecodedImage:
+        """Decode a picture in a killable worker. Raises MediaError."""
+        return self.core.decode(data)
+
+    def examine(
+        self, data: bytes, *, name: str | None, families: frozenset[Family] | None = None
+    ) -> tuple[Report, Upload]:
+        """Judge one file.
+
+        Raises:
+            MediaError: it cannot be examined as a still image.
+        """
+        upload = load_upload(data, name=name, decoder=self.core.decode)
+        examination = self.engine.judge(upload, families=families)
+        report = build_report(
+            examination.verdict,
+            path=name,
+            sha256=examination.sha256,
+            media_type=examination.media_type,
+            size=(examination.width, examination.height),
+            policy_id=examination.policy_id,
+            policy_digest=examination.policy_digest,
+        )
+        return report, upload
+
+    def verify(self, data: bytes, *, name: str | None) -> dict[str, Any]:
+        """Return the promised JSON keys of a file's content credentials.
+
+        Raises:
+            MediaTooLargeError: over MAX_BYTES.
+        """
+        if len(data) > MAX_BYTES:
+            raise MediaTooLargeError(f"The file has more than {MAX_BYTES} bytes.")
+        return credential_row(self.core.reader.read(data), path=name, media_type=sniff_media_type(data))
+
+    def proof(self, image_id: ImageID) -> dict[str, Any]:
+        """Return the ledger entry of an image with its inclusion proof and signed tree head."""
+        found = self.core.ledger.proof(image_id)
+        return found.to_json() if found else {}
+
+    def readiness(self) -> list[Check]:
+        """Check every part; never raises."""
+        checks = [self._attempt("keys", self._keys), self._attempt("ledger", self._ledger)]
+        checks.append(self._attempt("generation", lambda: Check(name="generation", ok=True, detail=self._model())))
+        checks.append(self._attempt("detection", self._detection))
+        return checks
+
+    def _attempt(self, name: str, check: Any) -> Check:
+        try:
+            done: Check = check()
+        except GuardError as error:
+            return Check(name=name, ok=False, detail=f"{error} {error.diagnostics()}")
+        return done
+
+    def _keys(self) -> Check:
+        keys = self.core.require_keys()
+        days = self.core.signing_days_left()
+        kind = "development keys" if keys.development else "production keys"
+        soon = " - expires soon, renew it" if days < EXPIRY_WARNING_DAYS else ""
+        return Check(
+            name="keys", ok=days >= 0, detail=f"{kind}, certificate valid for {days} more days{soon}", days_left=days
+        )
+
+    def _ledger(self) -> Check:
+        return Check(name="ledger", ok=True, detail=f"{self.core.ledger.size()} entries")
+
+    def _model(self) -> str:
+        stages = self.gateway.stages
+        return f"models: {', '.join(sorted(stages.generators))}; policy {stages.policy.id}"
+
+    def _detection(self) -> Check:
+        names = ", ".join(row["id"] for row in self.engine.describe())
+        return Check(name="detection", ok=True, detail=f"policy {self.engine.policy_id}: {names}")
+
+
+def credential_row(report: CredentialReport, *, path: str | None, media_type: str | None) -> dict[str, Any]:
+    """Return the promised JSON keys of ``signet verify`` and POST /v1/verify."""
+    return {
+        "path": path,
+        "state": report.state.value,
+        "codes": list(report.codes),
+        "ai_origin": report.ai_origin,
+        "signer": report.signer,
+        "time": report.signed_at,
+        "explanation": report.explanation,
+        "issuer": report.issuer,
+        "generator": report.generator,
+        "software_agents": list(report.software_agents),
+        "source_types": [uri.rsplit("/", 1)[-1] for uri in report.source_types],
+        "soft_bindings": [{"alg": b.algorithm, "value": b.value} for b in report.soft_bindings],
+        "ingredients": [
+            {
+                "title": part.title,
+                "relationship": part.relationship,
+                "state": part.state.value,
+                "codes": list(part.codes),
+            }
+            for part in report.ingredients
+        ],
+        "manifest_label": report.manifest_label,
+        "media_type": media_type,
+    }

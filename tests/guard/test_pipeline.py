@@ -1,0 +1,234 @@
+"""The flow: nothing leaves without two marks read back, everything is recorded, whatever breaks withholds."""
+
+import secrets
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from guard.errors import ConfigError, GenerationError, LedgerError, OutOfMemoryError, RequestError, SigningError
+from guard.interfaces import GenerationHooks
+from guard.label.compositor import BadgeLabeller
+from guard.pipeline import Deadlines, Gateway, Stages, released
+from guard.records import (
+    CredentialState,
+    Failure,
+    Finding,
+    GenerationRequest,
+    LabelMode,
+    Operation,
+    RecordedImage,
+    Refusal,
+)
+from tests.fakes import (
+    CornerWatermarker,
+    FixedClock,
+    MemoryImages,
+    MemoryLedger,
+    PlainGenerator,
+    ScriptedImageChecker,
+    ScriptedPromptChecker,
+    ThresholdPolicy,
+    TrailerReader,
+    TrailerSigner,
+)
+
+BAD = Finding(checker="fake", category="violence_gore", score=0.99, severity=7, reason="Shows violence.")
+REQUEST = GenerationRequest(prompt="a red circle", seed=5)
+
+
+@pytest.fixture
+def stages() -> Stages:
+    return Stages(
+        prompt_checkers=[ScriptedPromptChecker()],
+        image_checkers=[ScriptedImageChecker()],
+        policy=ThresholdPolicy(),
+        generators={"fake": PlainGenerator()},
+        default_model="fake",
+        labeller=BadgeLabeller(),
+        watermarker=CornerWatermarker(),
+        signer=TrailerSigner(),
+        reader=TrailerReader(),
+        ledger=MemoryLedger(),
+        images=MemoryImages(),
+        clock=FixedClock(),
+    )
+
+
+def gateway(stages: Stages, **deadlines: float) -> Gateway:
+    return Gateway(stages, random_bytes=secrets.token_bytes, deadlines=Deadlines(**deadlines))
+
+
+def only(stages: Stages, request: GenerationRequest = REQUEST, **deadlines: float):
+    (outcome,) = gateway(stages, **deadlines).generate(request).outcomes
+    return outcome
+
+
+def test_a_released_image_carries_one_id_in_mark_manifest_ledger_and_store(stages: Stages) -> None:
+    outcome = only(stages)
+    assert isinstance(outcome, RecordedImage)
+    image_id = outcome.image_id
+    assert outcome.signed.marked.reading.image_id == image_id
+    assert outcome.signed.credential.soft_bindings[0].value == image_id
+    assert stages.ledger.registrations[image_id].sha256 == outcome.signed.sha256
+    assert stages.images.held[image_id][0] == outcome.signed.data
+    assert stages.ledger.bodies[0]["image_id"] == image_id
+    assert REQUEST.prompt not in str(stages.ledger.bodies)
+
+
+def test_a_batch_gives_one_outcome_for_each_id_in_order(stages: Stages) -> None:
+    result = gateway(stages).generate(replace(REQUEST, count=3))
+    assert [r.signed.marked.cleared.generated.seed for r in released(result)] == [5, 6, 7]
+    assert len({r.image_id for r in released(result)}) == 3
+    assert set(result.timings_s) == {"prompt", "generation", "image", "watermark", "provenance", "ledger"}
+
+
+def test_unsafe_prompt_is_refused_before_the_model_runs_and_recorded(stages: Stages) -> None:
+    stages = replace(stages, prompt_checkers=[ScriptedPromptChecker(findings=[BAD])])
+    outcome = only(stages)
+    assert isinstance(outcome, Refusal)
+    assert (outcome.stage, outcome.decision.category) == ("prompt", "violence_gore")
+    assert stages.generators["fake"].calls == 0
+    assert stages.ledger.bodies[0]["kind"] == "refusal"
+    assert outcome.receipt is not None
+    assert len(outcome.appeal_id) == 16
+
+
+def test_unsafe_image_is_withheld_and_recorded(stages: Stages) -> None:
+    stages = replace(stages, image_checkers=[ScriptedImageChecker(findings=[BAD])])
+    outcome = only(stages)
+    assert isinstance(outcome, Refusal)
+    assert outcome.stage == "image"
+    assert stages.images.held == {}
+
+
+def test_input_picture_is_checked_before_the_model_runs(stages: Stages) -> None:
+    stages = replace(stages, image_checkers=[ScriptedImageChecker(findings=[BAD])])
+    source = np.zeros((64, 64, 3), np.uint8)
+    outcome = only(stages, replace(REQUEST, operation=Operation.IMAGE_TO_IMAGE, source_image=source))
+    assert isinstance(outcome, Refusal)
+    assert outcome.stage == "source_image"
+    assert stages.generators["fake"].calls == 0
+
+
+@pytest.mark.parametrize(
+    ("broken", "stage"),
+    [
+        ({"prompt_checkers": [ScriptedPromptChecker(error=RuntimeError("x"))]}, "prompt"),
+        ({"prompt_checkers": [ScriptedPromptChecker(findings=[replace(BAD, score=float("nan"))])]}, "prompt"),
+        ({"image_checkers": [ScriptedImageChecker(error=RuntimeError("x"))]}, "image"),
+        ({"image_checkers": [ScriptedImageChecker(findings=[replace(BAD, score=1.5)])]}, "image"),
+        ({"generators": {"fake": PlainGenerator(error=GenerationError("x"))}}, "generation"),
+        ({"generators": {"fake": PlainGenerator(error=ZeroDivisionError())}}, "generation"),
+        ({"generators": {"fake": PlainGenerator(short_by=1)}}, "generation"),
+        ({"watermarker": CornerWatermarker(embeds=False)}, "watermark"),
+        ({"watermarker": CornerWatermarker(log10_p=-8.9)}, "watermark"),
+        ({"watermarker": CornerWatermarker(log10_p=float("nan"))}, "watermark"),
+        ({"signer": TrailerSigner(error=SigningError("x"))}, "provenance"),
+        ({"signer": TrailerSigner(tamper=lambda data: data.partition(b"--fake")[0])}, "provenance"),
+        ({"signer": TrailerSigner(tamper=lambda data: data[:200] + b"!" + data[201:])}, "provenance"),
+        ({"reader": TrailerReader(state=CredentialState.VALID_UNTRUSTED)}, "provenance"),
+        ({"images": MemoryImages(error=LedgerError("disk full"))}, "ledger"),
+    ],
+)
+def test_whatever_breaks_withholds_the_image_and_is_recorded(stages: Stages, broken: dict, stage: str) -> None:
+    stages = replace(stages, **broken)
+    outcome = only(stages)
+    assert isinstance(outcome, Failure)
+    assert outcome.stage == stage
+    assert outcome.next_step
+    assert stages.ledger.bodies[-1]["kind"] == "failure"
+    assert not stages.ledger.registrations
+
+
+def test_nothing_leaves_when_the_ledger_fails(stages: Stages) -> None:
+    outcome = only(replace(stages, ledger=MemoryLedger(error=LedgerError("disk full"))))
+    assert isinstance(outcome, Failure)
+    assert outcome.code == "ledger_failed"
+    assert outcome.receipt is None
+
+
+def test_a_refusal_that_cannot_be_recorded_is_not_a_silent_one(stages: Stages) -> None:
+    stages = replace(
+        stages,
+        prompt_checkers=[ScriptedPromptChecker(findings=[BAD])],
+        ledger=MemoryLedger(error=LedgerError("disk full")),
+    )
+    assert isinstance(only(stages), Failure)
+
+
+def test_a_check_that_hangs_is_a_failure(stages: Stages) -> None:
+    class Hanging(ScriptedPromptChecker):
+        def check(self, request):
+            time.sleep(0.5)
+            return []
+
+    outcome = only(replace(stages, prompt_checkers=[Hanging()]), check_s=0.05)
+    assert isinstance(outcome, Failure)
+    assert "no answer" in outcome.message
+
+
+def test_generation_past_its_deadline_stops(stages: Stages) -> None:
+    outcome = only(stages, generation_s=-1.0)
+    assert isinstance(outcome, Failure)
+    assert outcome.code == "deadline_exceeded"
+
+
+def test_cancelling_releases_nothing(stages: Stages) -> None:
+    result = gateway(stages).generate(REQUEST, hooks=GenerationHooks(should_cancel=lambda: True))
+    (outcome,) = result.outcomes
+    assert isinstance(outcome, Failure)
+    assert outcome.code == "cancelled"
+
+
+def test_progress_is_reported(stages: Stages) -> None:
+    seen: list[tuple[int, int]] = []
+    gateway(stages).generate(REQUEST, hooks=GenerationHooks(on_step=lambda done, total: seen.append((done, total))))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_out_of_memory_keeps_the_gateway_usable(stages: Stages) -> None:
+    generator = PlainGenerator(error=OutOfMemoryError("out of memory"))
+    running = gateway(replace(stages, generators={"fake": generator}))
+    (first,) = running.generate(REQUEST).outcomes
+    generator.error = None
+    (second,) = running.generate(REQUEST).outcomes
+    assert isinstance(first, Failure)
+    assert first.code == "out_of_memory"
+    assert isinstance(second, RecordedImage)
+
+
+def test_one_bad_image_does_not_cost_the_batch(stages: Stages) -> None:
+    class FirstOnly(ScriptedImageChecker):
+        def check(self, pixels):
+            self.seen.append(pixels)
+            return [BAD] if len(self.seen) == 1 else []
+
+    result = gateway(replace(stages, image_checkers=[FirstOnly()])).generate(replace(REQUEST, count=2))
+    assert [type(outcome) for outcome in result.outcomes] == [Refusal, RecordedImage]
+
+
+def test_label_is_composited_before_the_mark(stages: Stages) -> None:
+    outcome = only(stages, replace(REQUEST, label=LabelMode.GENERATED))
+    assert isinstance(outcome, RecordedImage)
+    cleared = outcome.signed.marked.cleared
+    assert (cleared.pixels != cleared.generated.pixels).any()
+    assert outcome.signed.marked.reading.image_id == outcome.image_id
+
+
+@pytest.mark.parametrize("missing", ["prompt_checkers", "image_checkers"])
+def test_a_flow_without_checkers_cannot_be_built(stages: Stages, missing: str) -> None:
+    with pytest.raises(ConfigError, match="at least one"):
+        gateway(replace(stages, **{missing: []}))
+
+
+def test_an_unknown_default_model_is_refused(stages: Stages) -> None:
+    with pytest.raises(ConfigError, match="default model"):
+        gateway(replace(stages, default_model="other"))
+
+
+def test_malformed_requests_raise_and_record_nothing(stages: Stages) -> None:
+    with pytest.raises(RequestError, match="prompt is empty"):
+        gateway(stages).generate(replace(REQUEST, prompt="   "))
+    assert stages.ledger.bodies == []

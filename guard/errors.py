@@ -23,7 +23,8 @@
     |  |- SigningError             the credential could not be written
     |  |- ReadBackError            a mark or credential was written but did not read back
     |  |- LedgerError              the record could not be written or proved
-    |  '- DeadlineError            a stage or a native parser ran past its deadline
+    |  |- DeadlineError            a stage or a native parser ran past its deadline
+    |  '- WorkerError              the process of a native parser died or gave no usable answer
     |- VerificationError           presented as genuine, but is not
     |  '- LedgerProofError         a ledger, proof or signed tree head does not verify
     '- DetectorError               one detector could not run; the report still comes
@@ -189,6 +190,12 @@ class DeadlineError(StageError):
     """A stage, or a native parser working on an upload, ran past its deadline."""
 
     code = "deadline_exceeded"
+
+
+class WorkerError(StageError):
+    """A worker process crashed, ran out of memory or gave no usable answer; the next call gets another."""
+
+    code = "worker_failed"
 
 
 class VerificationError(GuardError):

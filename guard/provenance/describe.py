@@ -1,0 +1,307 @@
+"""What c2pa-rs reports about a manifest store, as a ``CredentialReport``; pure.
+
+Verdict rules, each from a measured trap (docs/provenance.md):
+
+* The state is c2pa-rs's ``validation_state``; its failure list can be empty for an Invalid file.
+* Trusted counts only when the list that vouched for the *active* signer is ours for claim signers: c2pa-rs also accepts
+  a root that was given for time stamps, and its ``trustListUri`` may speak of an ingredient's signer.
+* A broken ingredient leaves the outer manifest Trusted. Its failures stand in what the outer signer recorded
+  (``ingredients[i].validation_results``) and in ``ingredientDeltas``, where today's re-validation differs; both count.
+* Whether a parent's *pixels* matched is known from the outer signer's record only; its signature, assertions and
+  signer are re-validated here.
+* Texts come from strangers: clipped, and control, bidi and surrogate characters replaced.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from guard.provenance.source_types import GENERATIVE, normalise
+from guard.provenance.trust import MANIFEST_LIST
+from guard.records import CredentialIngredient, CredentialReport, CredentialState, SoftBinding
+
+MAX_TEXT_CHARS = 200
+"""Longest text that is passed on; files with 10 kB titles exist (c2pa-attacks)."""
+MAX_ITEMS = 100
+"""Most entries of any list in a report; editors' files name up to 60 ingredients."""
+HARD_BINDING_MISMATCH = frozenset(
+    {
+        "assertion.dataHash.mismatch",
+        "assertion.bmffHash.mismatch",
+        "assertion.boxesHash.mismatch",
+        "assertion.collectionHash.mismatch",
+    }
+)
+"""Codes that say only "these are not the bytes that were signed"; the claim itself may be intact."""
+UNTRUSTED = "signingCredential.untrusted"
+TRUSTED = "signingCredential.trusted"
+INGREDIENT_INVALID = "signet.ingredient.invalid"
+"""Our code: the outer manifest holds, but a source that it names does not."""
+_UNINTERESTING = frozenset({"assertion.hashedURI.match", "claimSignature.insideValidity"})
+_CHAIN = frozenset({"parentOf", "componentOf"})
+"""Relationships that make an ingredient's pixels part of the picture; ``inputTo`` does not (C2PA 2.4 section 18.16)."""
+
+
+def describe_store(store: Mapping[str, Any], *, detached: bool = False) -> CredentialReport:
+    """Return the report for one parsed manifest store.
+
+    Args:
+        store: ``Reader.json()`` of c2pa-rs, parsed.
+        detached: the manifest was validated against other bytes than it was signed for (a stripped and altered copy):
+            hard-binding mismatches are then expected and do not decide; they stay in ``codes``.
+    """
+    label = str(store.get("active_manifest") or "")
+    manifests = _mapping(store.get("manifests"))
+    active = _mapping(manifests.get(label))
+    results = _mapping(store.get("validation_results"))
+    state = _state(store, results, detached=detached)
+    ingredients = tuple(_ingredient(item, label, results) for item in _mappings(active.get("ingredients"))[:MAX_ITEMS])
+    chain = tuple(_chain(label, manifests, results))
+    types = _source_types(chain)
+    signature = _mapping(active.get("signature_info"))
+    signer = clean(signature.get("common_name")) or clean(signature.get("issuer"))
+    codes = _codes(state, results)
+    broken = [item.title for item in ingredients if item.state is CredentialState.INVALID]
+    return CredentialReport(
+        state=state,
+        codes=(*codes, INGREDIENT_INVALID) if broken else codes,
+        explanation=explain(state, codes, signer=signer, broken=broken),
+        ai_origin=_ai_origin(state, chain),
+        signer=signer,
+        issuer=clean(signature.get("issuer")),
+        signed_at=_signed_at(active, results),
+        manifest_label=clean(label),
+        generator=_generator(active),
+        software_agents=_unique(agent for action in _actions(active) if (agent := _agent(action.get("softwareAgent")))),
+        source_types=types,
+        soft_bindings=tuple(_soft_bindings(active))[:MAX_ITEMS],
+        ingredients=ingredients,
+    )
+
+
+def explain(
+    state: CredentialState, codes: Sequence[str], *, signer: str | None = None, broken: Sequence[str] = ()
+) -> str:
+    """Return one plain sentence or two; says what was found, accuses nobody."""
+    who = signer or "an unnamed signer"
+    if state is CredentialState.TRUSTED:
+        text = f"The content credentials are intact and signed by {who}, who is on the trust list."
+    elif state is CredentialState.VALID_UNTRUSTED:
+        text = f"The content credentials are intact, but their signer ({who}) is not on the trust list."
+    elif state is CredentialState.NONE:
+        text = "The file carries no content credentials. That says nothing about how the picture was made."
+    elif state is CredentialState.UNREADABLE:
+        text = "Content credentials could not be read from this file."
+    elif HARD_BINDING_MISMATCH & set(codes):
+        text = (
+            "The content credentials do not match this file: it was changed after signing, or they belong to another."
+        )
+    elif "signingCredential.expired" in codes:
+        text = "The signer's certificate had expired, and no trusted time stamp shows that the file was signed before."
+    elif "claimSignature.mismatch" in codes or any(code.startswith("assertion.") for code in codes):
+        text = "The content credentials themselves were changed after signing, so they cannot be relied on."
+    else:
+        text = "The content credentials do not validate, so they cannot be relied on."
+    if state in (CredentialState.VALID_UNTRUSTED, CredentialState.TRUSTED) and HARD_BINDING_MISMATCH & set(codes):
+        text += " They were made for other bytes than this copy has."
+    if broken:
+        text += f" A source that they name ({', '.join(broken[:3])}) has credentials that do not validate."
+    return text
+
+
+def clean(value: object) -> str | None:
+    """Return a stranger's text, safe to store and to show as plain text; None for anything but non-empty text."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    clipped = value[: MAX_TEXT_CHARS + 1]
+    text = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char)[0] == "C" else char for char in clipped)
+    return text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "…"
+
+
+def _state(store: Mapping[str, Any], results: Mapping[str, Any], *, detached: bool) -> CredentialState:
+    """Return the overall state; everything that is not understood is INVALID."""
+    verdict = store.get("validation_state")
+    active = _mapping(results.get("activeManifest"))
+    failures = {*_status_codes(active, "failure"), *_delta_failures(results)}
+    if detached and verdict == "Invalid":
+        intact = "claimSignature.validated" in _status_codes(active, "success")
+        if intact and failures and failures <= HARD_BINDING_MISMATCH | {UNTRUSTED}:
+            verdict = "Valid" if UNTRUSTED in failures else "Trusted"
+    if verdict == "Trusted":
+        return CredentialState.TRUSTED if _trusted_by_our_list(active) else CredentialState.VALID_UNTRUSTED
+    return CredentialState.VALID_UNTRUSTED if verdict == "Valid" else CredentialState.INVALID
+
+
+def _trusted_by_our_list(results: Mapping[str, Any]) -> bool:
+    """Return whether the anchors for claim signers vouched; c2pa-rs names the list in brackets in its explanation."""
+    return any(
+        status.get("code") == TRUSTED and f"[{MANIFEST_LIST}]" in str(status.get("explanation"))
+        for status in _mappings(results.get("success"))
+    )
+
+
+def _codes(state: CredentialState, results: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the codes that explain the state: failures, or for a file that holds, what was confirmed."""
+    active = _mapping(results.get("activeManifest"))
+    failures = (*_status_codes(active, "failure"), *_delta_failures(results))
+    if state is CredentialState.TRUSTED and not failures:
+        return _unique(code for code in _status_codes(active, "success") if code not in _UNINTERESTING)
+    if state is CredentialState.VALID_UNTRUSTED and UNTRUSTED not in failures:
+        return _unique((*failures, UNTRUSTED))
+    return _unique(failures)
+
+
+def _delta_failures(results: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the failures of ingredients that today's validation found and the outer signer did not record."""
+    return tuple(
+        code
+        for delta in _mappings(results.get("ingredientDeltas"))
+        for code in _status_codes(_mapping(delta.get("validationDeltas")), "failure")
+    )
+
+
+def _ingredient(item: Mapping[str, Any], manifest_label: str, results: Mapping[str, Any]) -> CredentialIngredient:
+    """Return one ingredient with its own state."""
+    state, codes = _ingredient_state(item, manifest_label, results)
+    return CredentialIngredient(
+        title=clean(item.get("title")) or "untitled",
+        relationship=clean(item.get("relationship")) or "unknown",
+        state=state,
+        manifest_label=clean(item.get("active_manifest")),
+        codes=codes,
+    )
+
+
+def _ingredient_state(
+    item: Mapping[str, Any], manifest_label: str, results: Mapping[str, Any]
+) -> tuple[CredentialState, tuple[str, ...]]:
+    """Combine what the outer signer recorded with what today's validation found differently."""
+    recorded = _mapping(_mapping(item.get("validation_results")).get("activeManifest"))
+    failures = {*_status_codes(recorded, "failure"), *_status_codes(item, "validation_status")}
+    successes = set(_status_codes(recorded, "success"))
+    uri = f"self#jumbf=/c2pa/{manifest_label}/c2pa.assertions/{item.get('label')}"
+    for delta in _mappings(results.get("ingredientDeltas")):
+        if delta.get("ingredientAssertionURI") == uri:
+            today = _mapping(delta.get("validationDeltas"))
+            new_failures, new_successes = _status_codes(today, "failure"), _status_codes(today, "success")
+            if TRUSTED in new_successes:
+                failures.discard(UNTRUSTED)
+            if UNTRUSTED in new_failures:
+                successes.discard(TRUSTED)
+            failures.update(new_failures)
+            successes.update(new_successes)
+    failures = {code for code in failures if not code.startswith("ingredient.unknown")}
+    codes = tuple(sorted(failures))
+    if failures - {UNTRUSTED}:
+        return CredentialState.INVALID, codes
+    if not item.get("active_manifest"):
+        return CredentialState.NONE, codes
+    if TRUSTED in successes and UNTRUSTED not in failures:
+        return CredentialState.TRUSTED, codes
+    return CredentialState.VALID_UNTRUSTED, codes
+
+
+def _chain(
+    label: str, manifests: Mapping[str, Any], results: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """Yield (manifest, whether its statements hold) from the active one through parents and components."""
+    queue, seen = [(label, True)], {label}
+    while queue and len(seen) <= MAX_ITEMS:
+        current, holds = queue.pop(0)
+        manifest = _mapping(manifests.get(current))
+        yield manifest, holds
+        for item in _mappings(manifest.get("ingredients")):
+            below = item.get("active_manifest")
+            if item.get("relationship") in _CHAIN and isinstance(below, str) and below not in seen:
+                seen.add(below)
+                _, codes = _ingredient_state(item, current, results)
+                queue.append((below, holds and set(codes) <= HARD_BINDING_MISMATCH | {UNTRUSTED}))
+
+
+def _source_types(chain: Iterable[tuple[Mapping[str, Any], bool]]) -> tuple[str, ...]:
+    """Return every digitalSourceType along the chain, the active manifest's first."""
+    return _unique(kind for manifest, _ in chain for kind in _types_of(manifest))
+
+
+def _types_of(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the source types of a manifest's actions and of ingredients that state one."""
+    for item in (*_actions(manifest), *_mappings(manifest.get("ingredients"))):
+        kind = clean(item.get("digitalSourceType"))
+        if kind is not None:
+            yield normalise(kind)
+
+
+def _ai_origin(state: CredentialState, chain: Sequence[tuple[Mapping[str, Any], bool]]) -> bool | None:
+    """Return what the chain states; None when it states nothing, or when the credentials do not hold."""
+    if state not in (CredentialState.VALID_UNTRUSTED, CredentialState.TRUSTED):
+        return None  # a transplanted manifest would otherwise put another picture's origin on this one
+    stated = [kind for manifest, holds in chain if holds for kind in _types_of(manifest)]
+    if any(kind in GENERATIVE for kind in stated):
+        return True
+    return False if stated and all(holds for _, holds in chain) else None
+
+
+def _actions(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the actions of a manifest, of claims version 1 and 2."""
+    return [
+        action
+        for assertion in _mappings(manifest.get("assertions"))
+        if str(assertion.get("label")).startswith("c2pa.actions")
+        for action in _mappings(_mapping(assertion.get("data")).get("actions"))
+    ]
+
+
+def _soft_bindings(manifest: Mapping[str, Any]) -> Iterator[SoftBinding]:
+    """Yield the soft bindings of a manifest."""
+    for assertion in _mappings(manifest.get("assertions")):
+        if str(assertion.get("label")).startswith("c2pa.soft-binding"):
+            data = _mapping(assertion.get("data"))
+            algorithm = clean(data.get("alg"))
+            for block in _mappings(data.get("blocks")):
+                value = clean(block.get("value"))
+                if algorithm and value:
+                    yield SoftBinding(algorithm=algorithm, value=value)
+
+
+def _signed_at(active: Mapping[str, Any], results: Mapping[str, Any]) -> str | None:
+    """Return the time of a trusted time stamp, else the time that the first action claims."""
+    confirmed = _status_codes(_mapping(results.get("activeManifest")), "success")
+    if "timeStamp.trusted" in confirmed:
+        return clean(_mapping(active.get("signature_info")).get("time"))
+    return next((when for action in _actions(active) if (when := clean(action.get("when")))), None)
+
+
+def _generator(active: Mapping[str, Any]) -> str | None:
+    """Return name and version of the claim generator."""
+    infos = _mappings(active.get("claim_generator_info"))
+    return _agent(infos[0]) if infos else clean(active.get("claim_generator"))
+
+
+def _agent(value: object) -> str | None:
+    """Return a software agent as text; version 1 claims hold a string, version 2 a map."""
+    if isinstance(value, Mapping):
+        parts = (clean(value.get("name")), clean(value.get("version")))
+        return " ".join(part for part in parts if part) or None
+    return clean(value)
+
+
+def _status_codes(results: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the codes under ``key``, as recorded."""
+    return tuple(str(clean(status.get("code"))) for status in _mappings(results.get(key)))
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
+    """Return the items once each, in order, at most MAX_ITEMS."""
+    return tuple(dict.fromkeys(items))[:MAX_ITEMS]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a JSON array, or none."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

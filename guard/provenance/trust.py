@@ -1,0 +1,92 @@
+"""Whom a reader trusts: anchors for claim signers, separate anchors for time-stamp authorities.
+
+c2pa-rs 0.91.3 does not enforce ``trust_kind``: a root given only as a TSA root also makes a *claim* Trusted (measured).
+So each list has a URI of ours, and ``guard/provenance/describe.py`` counts a claim as trusted only when the list that
+vouched for it is ``MANIFEST_LIST``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guard.errors import KeyMaterialError
+
+MANIFEST_LIST = "urn:signet:trust:manifest"
+"""URI of the anchors for claim signers, reported back as ``trustListUri``."""
+TSA_LIST = "urn:signet:trust:tsa"
+"""URI of the anchors for time-stamp authorities."""
+CLAIM_SIGNING_EKU = "1.3.6.1.4.1.62558.2.1"
+"""c2pa-kp-claimSigning (C2PA certificate policy); accepted only when named in ``trust_config`` (measured)."""
+DOCUMENT_SIGNING_EKU = "1.3.6.1.5.5.7.3.36"
+"""id-kp-documentSigning (RFC 9336); emailProtection is always accepted by c2pa-rs."""
+EXTRA_EKUS = (CLAIM_SIGNING_EKU, DOCUMENT_SIGNING_EKU)
+MAX_LIST_BYTES = 4 * 1024**2
+"""Largest anchor file that is read: the C2PA trust list of 2026-08 has 38 kB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustAnchors:
+    """Trusted roots as PEM text; empty means "nobody is trusted", not "everybody".
+
+    Attributes:
+        manifest_pem: certificates that may vouch for claim signers.
+        tsa_pem: certificates that may vouch for time-stamp authorities.
+    """
+
+    manifest_pem: str = ""
+    tsa_pem: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that every text holds readable certificates. Raises KeyMaterialError."""
+        for name, pem in (("manifest_pem", self.manifest_pem), ("tsa_pem", self.tsa_pem)):
+            if pem.strip():
+                _check_certificates(pem, name=name)
+
+    def plus(self, other: TrustAnchors) -> TrustAnchors:
+        """Return the union of two sets of anchors."""
+        return TrustAnchors(
+            manifest_pem=_joined(self.manifest_pem, other.manifest_pem), tsa_pem=_joined(self.tsa_pem, other.tsa_pem)
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the ``trust`` settings of a c2pa Context."""
+        lists = ((self.manifest_pem, "manifest", MANIFEST_LIST), (self.tsa_pem, "tsa", TSA_LIST))
+        anchors = [
+            {"trust_anchors": pem, "trust_kind": kind, "trust_uri": uri} for pem, kind, uri in lists if pem.strip()
+        ]
+        settings: dict[str, Any] = {"trust_config": "\n".join(EXTRA_EKUS)}
+        return settings | {"anchors": anchors} if anchors else settings
+
+
+def load_anchors(*, manifest_files: tuple[Path, ...] = (), tsa_files: tuple[Path, ...] = ()) -> TrustAnchors:
+    """Read anchors from PEM files. Raises KeyMaterialError when one is missing, too large or not a certificate."""
+    return TrustAnchors(
+        manifest_pem=_joined(*map(_read_pem, manifest_files)), tsa_pem=_joined(*map(_read_pem, tsa_files))
+    )
+
+
+def _joined(*texts: str) -> str:
+    """Concatenate PEM texts, each once."""
+    return "".join(dict.fromkeys(text.strip() + "\n" for text in texts if text.strip()))
+
+
+def _read_pem(path: Path) -> str:
+    """Return the text of a PEM file."""
+    try:
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise KeyMaterialError(f"{path} has more than {MAX_LIST_BYTES} bytes; expected a list of PEM certificates.")
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise KeyMaterialError(f"{path} cannot be read as PEM certificates: {exc}.") from exc
+
+
+def _check_certificates(pem: str, *, name: str) -> None:
+    """Parse all certificates of a PEM text."""
+    from cryptography import x509
+
+    try:
+        x509.load_pem_x509_certificates(pem.encode("ascii"))
+    except (ValueError, UnicodeEncodeError) as exc:
+        raise KeyMaterialError(f"{name} does not hold PEM certificates: {exc}.") from exc

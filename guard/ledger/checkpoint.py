@@ -167,6 +167,22 @@ def open_note(note: str, verifiers: Sequence[HeadVerifier]) -> TreeHead:
     raise LedgerProofError("Tree head: signed by none of the given keys.")
 
 
+def parse_verifier_key(text: str) -> HeadVerifier:
+    """Return the verifier of a signed-note verifier key (see ``HeadVerifier.verifier_key``).
+
+    Raises:
+        LedgerProofError: malformed, of another algorithm, or the key id does not fit the key.
+    """
+    parts = text.split("+", 2)
+    raw = _decode_base64(parts[2]) if len(parts) == 3 else b""
+    if len(raw) != 1 + HASH_BYTES or not raw.startswith(ALGORITHM_ED25519) or not _ORIGIN.fullmatch(parts[0]):
+        raise LedgerProofError("Verifier key: expected <name>+<key id in hex>+<base64 of an Ed25519 key>.")
+    verifier = HeadVerifier(parts[0], raw[1:])
+    if verifier.key_id.hex() != parts[1]:
+        raise LedgerProofError(f"Verifier key: the key id is {verifier.key_id.hex()}, got {parts[1][:16]!r}.")
+    return verifier
+
+
 def load_signing_key(key: Ed25519PrivateKey | bytes) -> Ed25519PrivateKey:
     """Return an Ed25519 private key from an object, 32 raw bytes, or unencrypted PKCS#8 PEM.
 

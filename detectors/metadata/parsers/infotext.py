@@ -1,0 +1,179 @@
+"""Infotext: the ``parameters`` text of AUTOMATIC1111 and of the many tools that write the same form.
+
+Grammar: prompt lines; optionally a line ``Negative prompt: ...`` and its continuation; last a settings line
+``Key: value, Key: value`` where a value may be a JSON string, object or array that itself holds commas.
+Found in PNG text, EXIF UserComment (JPEG, WebP, AVIF), JPEG and GIF comments, and pixels (stealth).
+Source: AUTOMATIC1111 stable-diffusion-webui modules/infotext_utils.py (grammar only); Forge, SD.Next, Civitai and
+stable-diffusion.cpp write their names into ``Version``, ``App`` or ``Civitai resources``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
+from detectors.metadata.parsers.claim import MAX_EXTRA, Claim, as_list, as_object, first_text, parse_json, parse_object
+
+MAX_INFOTEXT = 200_000
+"""Characters examined: prompts with regional syntax reach about 20,000."""
+MAX_SETTINGS = 200
+"""Settings per line: a WebUI with every extension on writes about 100."""
+
+SLOTS = (
+    (Layer.TEXT_CHUNK, "parameters"),
+    (Layer.HIDDEN, "parameters"),
+    (Layer.EXIF, "UserComment"),
+    (Layer.XMP, "exif:UserComment"),
+    (Layer.COMMENT, "Comment"),
+    (Layer.TEXT_CHUNK, "Comment"),
+    (Layer.TEXT_CHUNK, "UserComment"),
+    (Layer.EXIF, "ImageDescription"),
+    (Layer.XMP, "dc:description"),
+    (Layer.EXIF, "XPComment"),
+)
+ORIGINATOR = "AUTOMATIC1111 Stable Diffusion WebUI"
+"""Who made the form, named when the text names nobody."""
+_STEPS = re.compile(r"(?:^|\n|(?<=\s))Steps: \d{1,6}(?=,|\s|$)")
+_NEGATIVE = re.compile(r"(?:^|\n|(?<=\s))Negative prompt:[ ]?")
+_KEY = re.compile(r"\s*([A-Za-z0-9][\w \-/.+]{0,60}):[ ]?")
+_CLOSERS = {"{": "}", "[": "]"}
+_CORE = frozenset({"Sampler", "Seed", "CFG scale", "Size", "Model", "Model hash", "Version"})
+_TAKEN = frozenset({"Steps", "Sampler", "Seed", "CFG scale", "Size", "Model"})
+
+
+def parse_infotext(fields: EmbeddedFields) -> Claim | None:
+    """Return the claim of the first text in infotext form, or None."""
+    for found in fields.select(SLOTS):
+        claim = read_infotext(found)
+        if claim is not None:
+            return claim
+    return None
+
+
+def read_infotext(found: MetadataField) -> Claim | None:
+    """Return what an infotext says, or None when the text has not that form.
+
+    A settings line counts when it has ``Steps`` and at least two of the settings every such tool writes, so that a
+    caption that happens to say "Steps: 3" is not one.
+    """
+    if parse_object(found.text) is not None:
+        return None  # a record of its own that may quote an infotext
+    text = found.text[:MAX_INFOTEXT]
+    anchors = list(_STEPS.finditer(text))
+    if not anchors:
+        return None
+    anchor = anchors[-1]
+    settings = split_settings(text[anchor.start() :])
+    if len(_CORE & settings.keys()) < 2:
+        return None
+    prompt, negative = _split_prompts(text[: anchor.start()])
+    resources = [as_object(item) for item in as_list(parse_json(settings.get("Civitai resources", "")))]
+    checkpoint = next((item for item in resources if item.get("type") == "checkpoint"), {})
+    model = settings.get("Model") or first_text(checkpoint, "modelName")
+    extra = tuple((key, value) for key, value in settings.items() if key not in _TAKEN)[:MAX_EXTRA]
+    tool = _tool(settings)
+    if tool is None:
+        extra = (("tool", "not named; other tools write the same form"), *extra)
+    return Claim(
+        tool=tool or ORIGINATOR,
+        where=found.where,
+        model=model,
+        prompt=prompt or None,
+        negative_prompt=negative or None,
+        seed=settings.get("Seed"),
+        steps=settings.get("Steps"),
+        sampler=settings.get("Sampler"),
+        cfg=settings.get("CFG scale"),
+        size=settings.get("Size"),
+        extra=extra,
+    )
+
+
+def _split_prompts(head: str) -> tuple[str, str]:
+    """Return (prompt, negative prompt) of the text before the settings line."""
+    match = _NEGATIVE.search(head)
+    if match is None:
+        return head.strip(), ""
+    return head[: match.start()].strip(), head[match.end() :].strip()
+
+
+def split_settings(line: str) -> dict[str, str]:
+    """Return the settings of ``Key: value, Key: "quoted, value", Key: {...}``; the first of equal keys wins."""
+    settings: dict[str, str] = {}
+    at = 0
+    while at < len(line) and len(settings) < MAX_SETTINGS:
+        match = _KEY.match(line, at)
+        if match is None:
+            comma = line.find(",", at)
+            if comma < 0:
+                break
+            at = comma + 1
+            continue
+        end = _value_end(line, match.end())
+        settings.setdefault(match[1].strip(), line[match.end() : end].strip().strip('"'))
+        at = end + 1
+    return settings
+
+
+def _value_end(line: str, start: int) -> int:
+    """Return the index of the comma or newline that ends a value: outside quotes, braces and brackets."""
+    waiting: list[str] = []
+    quoted = False
+    structured = line[start : start + 1] in ('"', "{", "[")
+    at = start
+    while at < len(line):
+        char = line[at]
+        if quoted:
+            if char == "\\":
+                at += 1
+            elif char == '"':
+                quoted = False
+        elif structured and char == '"':
+            quoted = True
+        elif structured and char in _CLOSERS:
+            waiting.append(_CLOSERS[char])
+        elif waiting and char == waiting[-1]:
+            waiting.pop()
+        elif not waiting and char in ",\n":
+            return at
+        at += 1
+    return len(line) if not (quoted or waiting) else _plain_end(line, start)
+
+
+def _plain_end(line: str, start: int) -> int:
+    """Return where a value ends when its quotes or brackets never close: at the next comma."""
+    comma = line.find(",", start)
+    return comma if comma >= 0 else len(line)
+
+
+def _tool(settings: dict[str, str]) -> str | None:
+    """Return the tool that the settings name, or None."""
+    version, app = settings.get("Version", ""), settings.get("App", "")
+    lowered = f"{app} {version}".casefold()
+    if "sd.next" in lowered or "vlad" in lowered:
+        return "SD.Next"
+    if "stable-diffusion.cpp" in lowered or "sd.cpp" in lowered:
+        return "stable-diffusion.cpp"
+    for mark, tool in _NAMED.items():
+        if mark in lowered:
+            return tool
+    if re.match(r"f\d", version):
+        return "Stable Diffusion WebUI Forge"
+    if version == "neo":
+        return "Stable Diffusion WebUI Forge Neo"
+    if "Civitai resources" in settings or "Civitai metadata" in settings:
+        return "Civitai"
+    return ORIGINATOR if re.match(r"v?\d+\.\d+", version) else None
+
+
+_NAMED = {
+    "comfyui": "ComfyUI",
+    "ruinedfooocus": "RuinedFooocus",
+    "fooocus": "Fooocus",
+    "forge": "Stable Diffusion WebUI Forge",
+    "easy diffusion": "Easy Diffusion",
+    "invokeai": "InvokeAI",
+    "tensorart": "Tensor.Art",
+    "draw things": "Draw Things",
+}
+"""Names that tools put into ``Version`` or ``App``. Source: their own writers, format only."""

@@ -1,0 +1,102 @@
+"""Generators that only leave their name: in fields whose purpose is to name software or credit a service.
+
+Captions and titles are never searched: a photograph *of* a Midjourney exhibition is not made by Midjourney.
+``credential_names`` uses the same table on names inside an unverified content credential.
+"""
+
+from __future__ import annotations
+
+import re
+
+from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
+from detectors.metadata.parsers.claim import Claim
+
+_SOFTWARE_SLOTS = (
+    (Layer.EXIF, "Software"),
+    (Layer.EXIF, "ProcessingSoftware"),
+    (Layer.EXIF, "ImageEditingSoftware"),
+    (Layer.EXIF, "Make"),
+    (Layer.XMP, "xmp:CreatorTool"),
+    (Layer.XMP, "tiff:Software"),
+    (Layer.XMP, "stEvt:softwareAgent"),
+    (Layer.XMP, "photoshop:Credit"),
+    (Layer.IPTC, "OriginatingProgram"),
+    (Layer.IPTC, "Credit"),
+    (Layer.TEXT_CHUNK, "Software"),
+    (Layer.TEXT_CHUNK, "Generator"),
+    (Layer.HIDDEN, "Software"),
+)
+_CREDENTIAL_SLOTS = tuple((Layer.CREDENTIAL, key) for key in ("softwareAgent", "name", "claim_generator"))
+
+GENERATORS: tuple[tuple[str, str], ...] = (
+    (r"made with google ai", "Google AI (Gemini or Imagen)"),
+    (r"edited with google ai", "Google AI (edited)"),
+    (
+        r"google (?:c2pa|generative|media processing).*|google imagen\b.*|imagen \d.*|gemini\b.*",
+        "Google AI (Gemini or Imagen)",
+    ),
+    (r"(?:openai[ -]?)?gpt-image.*|gpt-4o.*", "OpenAI gpt-image"),
+    (r"chatgpt\b.*|openai-api|openai media service api", "OpenAI (ChatGPT or API)"),
+    (r"dall[\u00b7\u2022-]?e\b.*", "DALL-E (OpenAI)"),
+    (r"(?:openai )?sora\b.*", "Sora (OpenAI)"),
+    (r"adobe[ _]firefly\b.*", "Adobe Firefly"),
+    (r"bing image creator\b.*|microsoft (?:designer|copilot|responsible ai).*", "Microsoft (Designer or Copilot)"),
+    (r"midjourney\b.*", "Midjourney"),
+    (r"apple image playground\b.*|image playground", "Apple Image Playground"),
+    (r"(?:made|imagined|edited) with (?:meta )?ai|meta ai\b.*", "Meta AI"),
+    (r"stable ?diffusion\b.*|stability\.?ai\b.*|dreamstudio\b.*|stable image\b.*", "Stable Diffusion (Stability AI)"),
+    (r"black forest labs\b.*|flux\.[12]\b.*|flux[ -](?:dev|schnell|pro)\b.*", "FLUX (Black Forest Labs)"),
+    (r"comfyui\b.*", "ComfyUI"),
+    (r"invoke ?ai\b.*", "InvokeAI"),
+    (r"ruinedfooocus\b.*", "RuinedFooocus"),
+    (r"fooocus\b.*", "Fooocus"),
+    (r"novelai\b.*", "NovelAI"),
+    (r"swarmui\b.*|stableswarmui\b.*", "SwarmUI"),
+    (r"sd\.next\b.*", "SD.Next"),
+    (r"draw things\b.*", "Draw Things"),
+    (r"easy diffusion\b.*", "Easy Diffusion"),
+    (r"mochi diffusion\b.*", "Mochi Diffusion"),
+    (r"diffusionbee\b.*", "DiffusionBee"),
+    (r"ideogram(?:\.ai)?(?: .*)?", "Ideogram"),
+    (r"leonardo\.?ai\b.*", "Leonardo.Ai"),
+    (r"recraft(?:\.ai)?\b.*", "Recraft"),
+    (r"krea(?:\.ai| ai)\b.*", "Krea"),
+    (r"civitai\b.*", "Civitai"),
+    (r"tensor\.?art\b.*", "Tensor.Art"),
+    (r"playground ?ai\b.*", "Playground AI"),
+    (r"nightcafe\b.*", "NightCafe"),
+    (r"seedream\b.*|jimeng\b.*|dreamina\b.*|doubao\b.*", "ByteDance (Seedream or Jimeng)"),
+    (r"qwen[ -]?image\b.*|tongyi wanxiang\b.*", "Alibaba (Qwen-Image or Wan)"),
+    (r"hunyuan(?:image|dit)?\b.*", "Tencent Hunyuan"),
+    (r"kling ai\b.*", "Kling AI"),
+    (r"signet(?:-mini)?\b.*", "Signet"),
+)
+"""Whole-value patterns, letter case ignored -> generator. Source: the vendors' files and their published claim
+generator names; patterns are anchored at both ends so that longer captions never match by accident."""
+_COMPILED = tuple((re.compile(pattern, re.IGNORECASE), name) for pattern, name in GENERATORS)
+MAX_NAME = 200
+"""Characters of a software name examined; the longest of 1,230 handed photos has 58."""
+
+
+def generator_name(text: str) -> str | None:
+    """Return the generator that a software name stands for, or None."""
+    name = text.strip()[:MAX_NAME]
+    return next((tool for pattern, tool in _COMPILED if pattern.fullmatch(name)), None)
+
+
+def parse_named_software(fields: EmbeddedFields) -> Claim | None:
+    """Return the first generator named in a software or credit field, or None."""
+    return _first(fields.select(_SOFTWARE_SLOTS))
+
+
+def parse_credential_names(fields: EmbeddedFields) -> Claim | None:
+    """Return the first generator named inside a content credential, whose signature is not checked here, or None."""
+    return _first(fields.select(_CREDENTIAL_SLOTS))
+
+
+def _first(candidates: list[MetadataField]) -> Claim | None:
+    for found in candidates:
+        tool = generator_name(found.text)
+        if tool is not None:
+            return Claim(tool=tool, where=found.where, extra=(("as written", found.text.strip()[:MAX_NAME]),))
+    return None

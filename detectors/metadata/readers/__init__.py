@@ -1,0 +1,1 @@
+"""Containers and metadata blocks -> ``EmbeddedFields``: bounded, pure Python, one reader per block."""

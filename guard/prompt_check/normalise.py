@@ -1,0 +1,213 @@
+"""Undo disguises of words, and keep for every character where in the original text it came from.
+
+``views(text)`` returns the readings of a text that term rules match against::
+
+    fold       NFKC, case, accents of Latin/Greek/Cyrillic letters, zero-width and bidi controls, emoji -> words,
+               prompt-weighting syntax -> spaces: "(word:1.4)", "[a|b]", "{a|b}", "<lora:name:0.8>"
+    readings   look-alike letters; letters spaced out; punctuation inside words; leetspeak; letters repeated
+
+The first view is the plain folded text; further ones exist only where a reading differs. ``canonical(text)`` is the
+single reading that the learned model sees. Weights are never a way out: a word counts whatever its weight is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mode
+
+from guard.prompt_check.confusables import EMOJI_WORDS, ENCLOSED_LETTERS, LATIN_OF, LEET, LEET_L
+
+MAX_VIEWS = 12
+"""Most readings of one text: each disguise at most doubles them, ordinary text has one or two (measured)."""
+_TAGS = range(0xE0020, 0xE007F)
+"""Unicode tag characters: invisible ASCII. Source: Unicode 16.0 section 23.9."""
+_WEIGHT = re.compile(r"[:*]\s*[-+]?\d*\.?\d+(?=\s*[)\]}>])|(?<=[)\]])\s*[-+]?\d+\.\d+")
+"""Attention weight before a closing bracket (A1111, ComfyUI) or after one (Compel, InvokeAI)."""
+_NEGATIVE_WEIGHT = re.compile(r"[:*]\s*-\s*\d*\.?\d+\s*[)\]}>]|[)\]]\s*-\s*\d*\.\d+")
+_SPACED = re.compile(r"(?<!\w)\w(?:[^\w\n]{1,3}\w){2,}(?!\w)")
+_INSIDE = re.compile(r"(?<=\w)[^\w\s]+(?:[ ]{2,}[^\w\s]*)?(?=\w)")
+_LEET_WORD = re.compile(r"[a-z0-9@$!|€£¡§¢+]*(?:[a-z][0-9@$!|€£¡§¢+]|[0-9@$!|€£¡§¢+][a-z])[a-z0-9@$!|€£¡§¢+]*")
+_RUN = re.compile(r"([^\W\d_])\1{2,}")
+_WORD = re.compile(r"\w+")
+_FOLDED_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One reading of a text.
+
+    Attributes:
+        text: what to match against.
+        origin: for each character the half-open range of the original text that it stands for.
+        dense: ranges of ``text`` that were spelled out letter by letter; words may be glued together there.
+    """
+
+    text: str
+    origin: tuple[tuple[int, int], ...]
+    dense: tuple[tuple[int, int], ...] = ()
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the range of the original text behind ``text[start:end]``; end > start."""
+        pieces = self.origin[start:end]
+        return min(piece[0] for piece in pieces), max(piece[1] for piece in pieces)
+
+    def keep(self, positions: list[int], dense: tuple[tuple[int, int], ...] = ()) -> View:
+        """Return the view that holds only the characters at these positions."""
+        return View(
+            "".join([self.text[i] for i in positions]), tuple([self.origin[i] for i in positions]), dense or self.dense
+        )
+
+    def with_text(self, text: str) -> View:
+        """Return the view with characters replaced one for one."""
+        return View(text, self.origin, self.dense)
+
+
+def fold(text: str) -> View:
+    """Return the plain reading: folded characters, syntax as spaces, invisible characters gone."""
+    if text.isascii():
+        folded = "".join([c if c.isprintable() else " " for c in text.lower()])
+        view = View(folded, tuple([(i, i + 1) for i in range(len(text))]))
+    else:
+        pieces = list(_folded(text))
+        view = View("".join([p[0] for p in pieces]), tuple([(p[1], p[2]) for p in pieces]))
+    cleared = _WEIGHT.sub(lambda match: " " * len(match[0]), view.text)
+    return view.with_text(cleared.replace("_", "-"))
+
+
+def turns_weights_around(text: str) -> bool:
+    """Return whether a text uses a negative attention weight: in a negative prompt that asks for the thing."""
+    return _NEGATIVE_WEIGHT.search(text) is not None
+
+
+def _folded(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield (character, start, end) of the folded text."""
+    script_folds = False
+    for index, character in enumerate(text):
+        if ord(character) in _TAGS:
+            yield chr(ord(character) - 0xE0000).lower(), index, index + 1
+            continue
+        if character in EMOJI_WORDS:
+            yield from ((c, index, index + 1) for c in f" {EMOJI_WORDS[character]} ")
+            continue
+        if character in ENCLOSED_LETTERS:
+            yield ENCLOSED_LETTERS[character], index, index + 1
+            continue
+        kind = unicodedata.category(character)
+        if character.isspace() or kind == "Cc":
+            yield " ", index, index + 1
+        elif kind in ("Cf", "Cs", "Co") or 0xFE00 <= ord(character) <= 0xFE0F or 0xE0100 <= ord(character) <= 0xE01EF:
+            continue
+        elif kind in ("Mn", "Me"):
+            if not script_folds:
+                yield character, index, index + 1
+        else:
+            name = unicodedata.name(character, "")
+            folded = unicodedata.normalize("NFKC", character).casefold()
+            script_folds = name.startswith(_FOLDED_SCRIPTS) or folded.isascii()
+            if script_folds:
+                folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+            yield from ((c, index, index + 1) for c in folded)
+
+
+def _latin(view: View) -> View:
+    """Read look-alike letters as Latin in words that become wholly Latin by it."""
+    if view.text.isascii():
+        return view
+
+    def read(match: re.Match[str]) -> str:
+        word = "".join([LATIN_OF.get(c, c) for c in match[0]])
+        return word if word.isascii() else match[0]
+
+    return view.with_text(_WORD.sub(read, view.text))
+
+
+def _unspaced(view: View) -> View:
+    """Join letters that are written one by one; a wider gap than usual, or a space among dots, ends a word."""
+    positions: list[int] = []
+    dense: list[tuple[int, int]] = []
+    last = 0
+    for match in _SPACED.finditer(view.text):
+        positions.extend(range(last, match.start()))
+        letters = [i for i in range(match.start(), match.end()) if view.text[i].isalnum()]
+        gaps = [view.text[before + 1 : after] for before, after in pairwise(letters)]
+        usual = mode(len(gap) for gap in gaps)
+        dotted = any(not gap.isspace() for gap in gaps)
+        start = len(positions)
+        for letter, gap in zip(letters, [*gaps, ""], strict=True):
+            positions.append(letter)
+            if len(gap) > usual or (dotted and gap.isspace()):
+                positions.append(letter + 1 + next(i for i, c in enumerate(gap) if c.isspace() or i == len(gap) - 1))
+        dense.append((start, len(positions)))
+        last = match.end()
+    if not dense:
+        return view
+    positions.extend(range(last, len(view.text)))
+    return view.keep(positions, tuple(dense))
+
+
+def _glued(view: View) -> View:
+    """Drop punctuation inside words: "wo.rd", "wo(rd)", "wo_rd"."""
+    positions: list[int] = []
+    last = 0
+    for match in _INSIDE.finditer(view.text):
+        positions.extend(range(last, match.start()))
+        last = match.end()
+    if not last:
+        return view
+    positions.extend(range(last, len(view.text)))
+    return View("".join([view.text[i] for i in positions]), tuple([view.origin[i] for i in positions]))
+
+
+def _unleet(table: Mapping[str, str]) -> Callable[[View], View]:
+    """Return the reader of digits and symbols as letters, in words that hold both."""
+
+    def read(view: View) -> View:
+        return view.with_text(
+            _LEET_WORD.sub(
+                lambda match: "".join([table.get(c, c) for c in match[0].rstrip("!+")]).ljust(len(match[0])), view.text
+            )
+        )
+
+    return read
+
+
+def _squeezed(keep: int) -> Callable[[View], View]:
+    """Return the reader of three or more equal letters as ``keep`` of them."""
+
+    def read(view: View) -> View:
+        drop = {i for match in _RUN.finditer(view.text) for i in range(match.start() + keep, match.end())}
+        return view.keep([i for i in range(len(view.text)) if i not in drop]) if drop else view
+
+    return read
+
+
+_READERS: tuple[tuple[Callable[[View], View], ...], ...] = (
+    (_latin,),
+    (_unspaced, _glued),
+    (_unleet(LEET), _unleet(LEET_L)),
+    (_squeezed(1), _squeezed(2)),
+)
+
+
+def views(text: str) -> tuple[View, ...]:
+    """Return the distinct readings of a text, the plain one first; at most MAX_VIEWS."""
+    found = {(first := fold(text)).text: first}
+    for readers in _READERS:
+        for view in list(found.values()):
+            for reader in readers:
+                reading = reader(view)
+                if len(found) < MAX_VIEWS:
+                    found.setdefault(reading.text, reading)
+    return tuple(found.values())
+
+
+def canonical(text: str) -> View:
+    """Return the single most undisguised reading, for the learned model (in training and in use alike)."""
+    view = fold(text)
+    for reader in (_latin, _unspaced, _unleet(LEET), _squeezed(2)):
+        view = reader(view)
+    return view

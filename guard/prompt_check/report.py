@@ -1,0 +1,92 @@
+"""Prompt safety alone, for one text: the answer of ``signet check-prompt`` and of the API.
+
+::
+
+    report = examine_text("a lighthouse at dawn", checkers=[terms, classifier], policy=policy)
+    report.as_json()  # {"decision": "allow", "score": 0.01, "categories": {}, "spans": [], ...}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from guard.errors import CheckError
+from guard.interfaces import DecisionMaker
+from guard.records import Decision, Finding
+
+IGNORED_FOR_SCORE = frozenset({"trademark_style"})
+"""Categories that are a matter of taste, not of safety; they do not raise P(violating)."""
+
+
+class TextChecker(Protocol):
+    """A prompt checker that can look at texts outside a request."""
+
+    id: str
+
+    def check_texts(self, texts: Sequence[tuple[str, str]]) -> Sequence[Finding]:
+        """Return what was found in (field name, text) pairs. Raises CheckError when it cannot decide."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptReport:
+    """What was found in one text.
+
+    Attributes:
+        decision: the policy's answer.
+        score: 0..1, P(violating) in any category.
+        categories: category -> highest score, for the categories in which something was found.
+        spans: (start, end, rule) in the original text, sorted; findings of the whole text have none.
+    """
+
+    decision: Decision
+    score: float
+    categories: dict[str, float]
+    spans: tuple[tuple[int, int, str], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the promised keys of the command contract, plus category, reason and rules of the decision."""
+        return {
+            "decision": self.decision.action.value,
+            "score": round(self.score, 6),
+            "categories": {name: round(score, 6) for name, score in self.categories.items()},
+            "spans": [list(span) for span in self.spans],
+            "category": self.decision.category,
+            "reason": self.decision.reason,
+            "rules": list(self.decision.rules),
+        }
+
+
+def examine_text(
+    text: str, *, checkers: Sequence[TextChecker], policy: DecisionMaker, negative: str = ""
+) -> PromptReport:
+    """Check one prompt, with its negative prompt if there is one, and decide.
+
+    Args:
+        text: the prompt; may be empty (then nothing is found).
+        checkers: all checkers of the policy; at least one.
+        policy: decides at stage "prompt".
+        negative: the negative prompt.
+
+    Raises:
+        CheckError: there is no checker, or one could not decide.
+    """
+    if not checkers:
+        raise CheckError("No prompt checker was given, so the text cannot be cleared.")
+    texts = [(name, value) for name, value in (("prompt", text), ("negative_prompt", negative)) if value.strip()]
+    findings = [finding for checker in checkers for finding in checker.check_texts(texts)] if texts else []
+    decision = policy.decide(findings, stage="prompt")
+    categories: dict[str, float] = {}
+    for finding in findings:
+        score = finding.score if math.isfinite(finding.score) else 1.0
+        categories[finding.category] = max(score, categories.get(finding.category, 0.0))
+    spans = sorted({(s.start, s.end, s.rule) for f in findings for s in f.spans if s.field == "prompt"})
+    return PromptReport(
+        decision=decision,
+        score=max((s for name, s in categories.items() if name not in IGNORED_FOR_SCORE), default=0.0),
+        categories=dict(sorted(categories.items(), key=lambda item: -item[1])),
+        spans=tuple(spans),
+    )

@@ -1,0 +1,191 @@
+"""``prompt.terms``: term and pattern rules on the undisguised text, and the hard rules that no policy switches off.
+
+Every text of a request is read (``guard/prompt_check/normalise.py``) and looked up::
+
+    prompt, prompt_2   hits count as asked for
+    negative_prompt    names what the picture should *not* show: "nsfw, nude" there is harmless and common. But pushing
+                       away adulthood or clothing is asking for their opposite, so rules may name sets that must be hit
+                       in the negative prompt. Where the negative prompt is drawn towards instead of away from - a
+                       guidance below 1, a negative attention weight inside it - it counts as a prompt.
+
+Reasons never quote a term; spans point into the original text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from guard.prompt_check.normalise import View, turns_weights_around, views
+from guard.prompt_check.term_lists import CompiledTerms, TermRule, read_lists
+from guard.records import AdmittedRequest, Finding, TextSpan
+
+HARD_RULES = Path(__file__).with_name("hard_rules.yaml")
+"""Part of the code, not of the policy folder: whoever can edit policies still cannot edit these."""
+MIN_DENSE_CHARS = 4
+"""Shortest term looked for inside letters that were spelled out one by one; shorter ones occur by chance."""
+MIN_INNER_CHARS = 6
+"""Shortest term looked for in the middle of such letters: "illustration" holds a term of four."""
+MAX_SPANS = 20
+"""Most spans reported for one rule."""
+_WORDS = re.compile(r"\w+")
+_MASKED = re.compile(r"(?<![\w*#])(?=[a-z*#]{4,24}(?![\w*#]))[a-z]+[*#]+[a-z*#]*[a-z](?![\w*#])")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One set found at one place of the original text."""
+
+    name: str
+    field: str
+    start: int
+    end: int
+
+
+class TermChecker:
+    """Implements ``PromptChecker`` with term lists.
+
+    Attributes:
+        id: ``prompt.terms``.
+        digests: list id -> SHA-256 of the file it came from.
+    """
+
+    id: str = "prompt.terms"
+
+    def __init__(self, *, folder: Path, lists: Sequence[str]) -> None:
+        """Read the hard rules and the lists that the policy names.
+
+        Args:
+            folder: ``policies/terms``.
+            lists: names of lists, without suffix.
+
+        Raises:
+            PolicyError: a list is missing or malformed.
+        """
+        self._terms: CompiledTerms = read_lists(HARD_RULES, folder, lists)
+        self.digests = self._terms.digests
+
+    def check(self, request: AdmittedRequest) -> Sequence[Finding]:
+        """Return one finding for each rule that fired, over all texts of the request together."""
+        asked = request.request
+        inverted = asked.guidance is not None and asked.guidance < 1.0
+        return self.check_texts(asked.texts(), negative_counts=inverted)
+
+    def check_texts(self, texts: Sequence[tuple[str, str]], *, negative_counts: bool = False) -> Sequence[Finding]:
+        """Return one finding for each rule that fired.
+
+        Args:
+            texts: (field name, text); the field ``negative_prompt`` is what to stay away from.
+            negative_counts: treat the negative prompt as a prompt.
+        """
+        positive: list[Hit] = []
+        negative: list[Hit] = []
+        for field, text in texts:
+            away = field == "negative_prompt" and not negative_counts and not turns_weights_around(text)
+            (negative if away else positive).extend(find_hits(self._terms, field, text))
+        findings = (self._apply(rule, hard, positive, negative) for rule, hard in self._terms.rules)
+        return [finding for finding in findings if finding is not None]
+
+    def _apply(self, rule: TermRule, hard: bool, positive: Sequence[Hit], negative: Sequence[Hit]) -> Finding | None:
+        """Return the finding of one rule, or None when it did not fire."""
+        here = {hit.name for hit in positive}
+        if not here.issuperset(rule.all_of) or not here.isdisjoint(rule.none_of):
+            return None
+        if not {hit.name for hit in negative}.issuperset(rule.negative_all_of):
+            return None
+        used = [hit for hit in positive if hit.name in rule.all_of]
+        if rule.within is not None:
+            used = _close_together(used, rule)
+            if not used:
+                return None
+        used += [hit for hit in negative if hit.name in rule.negative_all_of]
+        spans = sorted({(hit.field, hit.start, hit.end) for hit in used})[:MAX_SPANS]
+        return Finding(
+            checker=self.id,
+            category=rule.category,
+            score=rule.score,
+            severity=rule.severity,
+            reason=rule.reason,
+            hard=hard,
+            spans=tuple(TextSpan(field=f, start=start, end=end, rule=rule.id) for f, start, end in spans),
+        )
+
+
+def _close_together(hits: Sequence[Hit], rule: TermRule) -> list[Hit]:
+    """Return the hits of the first stretch of ``rule.within`` characters of one field that holds all sets."""
+    ordered = sorted(hits, key=lambda hit: (hit.field, hit.start))
+    for first in ordered:
+        limit = first.start + (rule.within or 0)
+        stretch = [h for h in ordered if h.field == first.field and first.start <= h.start and h.end <= limit]
+        if {hit.name for hit in stretch}.issuperset(rule.all_of):
+            return stretch
+    return []
+
+
+def find_hits(terms: CompiledTerms, field: str, text: str) -> list[Hit]:
+    """Return every set hit of every reading of one text, exceptions taken out, as ranges of the original text."""
+    found: set[Hit] = set()
+    for view in views(text):
+        for name, start, end in _raw_hits(terms, view):
+            if not _excepted(terms, name, view.text, start, end):
+                found.add(Hit(name, field, *view.span(start, end)))
+    return sorted(found, key=lambda hit: (hit.start, hit.end, hit.name))
+
+
+def _excepted(terms: CompiledTerms, name: str, text: str, start: int, end: int) -> bool:
+    """Return whether a hit lies within a match of one of its set's exceptions."""
+    return any(
+        match.start() <= start and end <= match.end()
+        for pattern in terms.exceptions.get(name, ())
+        for match in pattern.finditer(text)
+    )
+
+
+def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]]:
+    """Yield (set, start, end) in one reading, before exceptions."""
+    text = view.text
+    words = [(match[0], match.start(), match.end()) for match in _WORDS.finditer(text)]
+    for index, (word, start, end) in enumerate(words):
+        for name in terms.single.get(word, ()):
+            yield name, start, end
+        for phrase, name in terms.multiple.get(word, ()):
+            following = words[index : index + len(phrase)]
+            if len(following) == len(phrase) and all(w[0] == p for w, p in zip(following, phrase, strict=True)):
+                yield name, start, following[-1][2]
+    for pattern, name in terms.patterns:
+        for match in pattern.finditer(text):
+            if match.end() > match.start():
+                yield name, match.start(), match.end()
+    if not text.isascii():
+        for term, name in terms.anywhere:
+            at = text.find(term)
+            if at >= 0:
+                yield name, at, at + len(term)
+    for low, high in view.dense:
+        yield from _inside(terms, text, low, high)
+    if "*" in text or "#" in text:
+        yield from _masked(terms, text)
+
+
+def _inside(terms: CompiledTerms, text: str, low: int, high: int) -> Iterable[tuple[str, int, int]]:
+    """Yield terms inside letters that were spelled out one by one, where words may have run together."""
+    for start in range(low, high - MIN_DENSE_CHARS + 1):
+        for end in range(start + MIN_DENSE_CHARS, min(high, start + 20) + 1):
+            if start > low and end < high and end - start < MIN_INNER_CHARS:
+                continue
+            for name in terms.single.get(text[start:end], ()):
+                yield name, start, end
+
+
+def _masked(terms: CompiledTerms, text: str) -> Iterable[tuple[str, int, int]]:
+    """Yield terms that a word with letters masked by * or # may stand for; at least two letters are left."""
+    for match in _MASKED.finditer(text):
+        word = match[0]
+        if sum(c.isalpha() for c in word) < 2:
+            continue
+        shape = re.compile("".join("." if c in "*#" else c for c in word))
+        for term, names in terms.single.items():
+            if len(term) == len(word) and shape.fullmatch(term):
+                yield from ((name, match.start(), match.end()) for name in names)

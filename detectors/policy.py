@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from detectors.evidence import Family
-from guard.errors import PolicyError
+from guard.strict_yaml import read_strict
 
 
 def _finite(value: float) -> float:
@@ -77,15 +75,4 @@ def load_detection_policy(path: Path) -> tuple[DetectionPolicy, str]:
     Raises:
         PolicyError: missing, not YAML, an unknown or missing key, a value out of range.
     """
-    try:
-        data = path.read_bytes()
-        policy = DetectionPolicy.model_validate(yaml.safe_load(data))
-    except OSError as exc:
-        raise PolicyError(f"The detection policy {path.name} cannot be read: {exc.strerror}.") from exc
-    except yaml.YAMLError as exc:
-        raise PolicyError(f"The detection policy {path.name} is not YAML: {exc}.") from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise PolicyError(f"The detection policy {path.name} is wrong at {where}: {first['msg']}.") from exc
-    return policy, hashlib.sha256(data).hexdigest()
+    return read_strict(path, DetectionPolicy)

@@ -136,7 +136,7 @@ class Runtime:
         return done
 
     def _keys(self) -> Check:
-        keys = self.core.require_keys()
+        keys = self.core.keys
         days = self.core.signing_days_left()
         kind = "development keys" if keys.development else "production keys"
         soon = " - expires soon, renew it" if days < EXPIRY_WARNING_DAYS else ""

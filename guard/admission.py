@@ -12,7 +12,7 @@ from guard.errors import RequestError
 from guard.records import GenerationRequest, Operation
 
 MAX_PROMPT_CHARS = 4000
-"""Longest text of one field: 77 CLIP tokens are about 350 characters, 512 T5 tokens about 2500 (measured on English)."""
+"""Longest text of one field: 77 CLIP tokens are about 350 characters, 512 T5 tokens about 2500 (English text)."""
 MAX_COUNT = 16
 """Most images of one request: a batch of 16 SDXL pictures needs about 40 GB; ask for more in a second request."""
 MAX_STEPS = 200

@@ -160,7 +160,7 @@ class Gateway:
         outcomes = self._run(admitted, hooks or GenerationHooks(), timings)
         return GenerationResult(request_id=admitted.request_id, outcomes=tuple(outcomes), timings_s=timings)
 
-    # --- the steps ----------------------------------------------------------------------------------------------------
+    # --- the steps
 
     def _run(self, admitted: AdmittedRequest, hooks: GenerationHooks, timings: dict[str, float]) -> list[Outcome]:
         stage = "prompt"
@@ -289,7 +289,7 @@ class Gateway:
         report = self._stages.reader.read(signed.data)
         if report.state is not CredentialState.TRUSTED:
             raise ReadBackError(
-                f"The manifest reads back as {report.state}, expected trusted (codes: {', '.join(report.codes) or 'none'})."
+                f"The manifest reads back as {report.state}, expected trusted ({', '.join(report.codes) or 'none'})."
             )
         bound = {binding.value for binding in report.soft_bindings}
         if report.manifest_label != signed.manifest_label or image_id not in bound or report.ai_origin is not True:
@@ -323,7 +323,7 @@ class Gateway:
         )
         return RecordedImage(signed=signed, receipt=receipt)
 
-    # --- ends -----------------------------------------------------------------------------------------------------------
+    # --- ends
 
     def _refuse(self, admitted: AdmittedRequest, image_id: ImageID | None, stage: str, decision: Decision) -> Refusal:
         refusal = Refusal(
@@ -354,7 +354,7 @@ class Gateway:
             raise
         return replace(failure, receipt=receipt)
 
-    # --- checks ---------------------------------------------------------------------------------------------------------
+    # --- checks
 
     def _look(self, pixels: RGB8) -> list[Finding]:
         findings: list[Finding] = []

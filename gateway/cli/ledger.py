@@ -24,7 +24,7 @@ def verify(home: HomeOption = None, as_json: JSONOption = False) -> None:
     with reporting(as_json=as_json), runtime(home) as opened:
         core = opened.core
         report = verify_ledger(
-            opened.settings.ledger_path, public_key=core.require_keys().ledger_public_key, images=core.images
+            opened.settings.ledger_path, public_key=core.keys.ledger_public_key, images=core.images
         )
     _finish(report, as_json=as_json)
 

@@ -42,7 +42,7 @@ def embed(
                 f"{target.suffix or 'No suffix'} cannot be written.", next_step="Use .png, .jpg or .webp."
             )
         pixels = opened.decode(read_file(source)).rgb
-        marked = opened.core.require_watermarker().embed(pixels, ImageID(wanted))
+        marked = opened.core.watermarker.embed(pixels, ImageID(wanted))
         target.write_bytes(encode(marked, _FORMATS[target.suffix.lower()]))
     row = {"id": wanted, "path": str(target)}
     emit(row) if as_json else console().print(f"{target}: marked with id {wanted}")
@@ -52,7 +52,7 @@ def embed(
 def detect(paths: PathsArgument, home: HomeOption = None, as_json: JSONOption = False) -> None:
     """Look for our watermark. Exit code 1 when one is found."""
     with reporting(as_json=as_json), runtime(home) as opened:
-        marker = opened.core.require_watermarker()
+        marker = opened.core.watermarker
 
         def examine(_: Path, data: bytes) -> tuple[dict[str, Any], int]:
             reading = marker.detect(opened.decode(data).rgb)

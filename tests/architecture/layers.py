@@ -8,7 +8,6 @@ _STAGE = [
     *_BASE,
     "guard.interfaces",
     "guard.media",
-    "guard.inference",
     "guard.weights",
     "guard.isolation",
     "guard.strict_yaml",
@@ -31,7 +30,10 @@ _GUARD_STAGES = [
     "guard.ledger",
 ]
 _LEDGER_DATA = ["guard.ledger.entry", "guard.ledger.canonical_json"]
-_FAMILIES = ["detectors.metadata", "detectors.watermark", "detectors.statistical", "detectors.learned"]
+_FAMILIES = [
+    "detectors.metadata",
+    "detectors.watermark",
+]
 _GATEWAY_BASE = [*_BASE, "guard.settings", "guard.media", "guard.interfaces"]
 
 ALLOWED: dict[str, list[str]] = {
@@ -47,7 +49,6 @@ ALLOWED: dict[str, list[str]] = {
     "guard.isolation_worker": ["guard.errors"],
     "guard.isolation": ["guard.errors", "guard.isolation_worker"],
     "guard.settings": ["guard.errors"],
-    "guard.inference": ["guard.errors", "guard.weights"],
     "guard.policy": ["guard.errors", "guard.records", "guard.strict_yaml"],
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
@@ -72,7 +73,6 @@ ALLOWED: dict[str, list[str]] = {
         "guard.weights",
         "guard.isolation",
         "guard.settings",
-        "guard.inference",
         "guard.policy",
         *_GUARD_STAGES,
         "guard.pipeline",
@@ -83,22 +83,39 @@ ALLOWED: dict[str, list[str]] = {
     "detectors.upload": ["guard.errors", "guard.records", "guard.media", "detectors.evidence"],
     "detectors.interfaces": ["guard.records", "detectors.evidence", "detectors.upload"],
     "detectors.verdict": ["detectors.evidence"],
+    "detectors.unavailable": ["detectors.evidence", "detectors.upload"],
+    "detectors.recognition": ["detectors.evidence", "detectors.interfaces"],
+    "detectors.originals": [
+        "guard.records",
+        "guard.interfaces",
+        "guard.media",
+        "guard.provenance",
+        "detectors.interfaces",
+    ],
     "detectors.policy": ["guard.errors", "guard.strict_yaml", "detectors.evidence", "detectors.verdict"],
     # detectors: evidence families (siblings never import each other)
-    "detectors.metadata": [*_EVIDENCE, "guard.provenance", "guard.interfaces", "guard.fingerprint"],
-    "detectors.watermark": [*_EVIDENCE, "guard.watermark", "guard.interfaces", "guard.fingerprint"],
-    "detectors.statistical": list(_EVIDENCE),
-    "detectors.learned": [*_EVIDENCE, "guard.inference", "guard.weights"],
+    "detectors.metadata": [
+        *_EVIDENCE,
+        "detectors.recognition",
+        "guard.provenance",
+        "guard.interfaces",
+        "guard.fingerprint",
+    ],
+    "detectors.watermark": [
+        *_EVIDENCE,
+        "detectors.recognition",
+        "guard.watermark",
+        "guard.interfaces",
+        "guard.fingerprint",
+    ],
     # detectors: judgement
-    "detectors.calibration": ["guard.errors", "detectors.evidence"],
     "detectors.fusion": [
         "guard.errors",
         "detectors.evidence",
-        "detectors.calibration",
         "detectors.verdict",
         "detectors.policy",
     ],
-    "detectors.report": ["guard.errors", "guard.version", "detectors.evidence", "detectors.verdict"],
+    "detectors.report": ["guard.errors", "guard.records", "guard.version", "detectors.evidence", "detectors.verdict"],
     "detectors.engine": [
         "guard.errors",
         "detectors.evidence",
@@ -106,7 +123,6 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.interfaces",
         "detectors.verdict",
         "detectors.policy",
-        "detectors.calibration",
         "detectors.fusion",
     ],
     "detectors.assembly": [
@@ -117,14 +133,15 @@ ALLOWED: dict[str, list[str]] = {
         "guard.provenance",
         "guard.watermark",
         "guard.ledger",
-        "guard.inference",
         "guard.weights",
+        "guard.assembly",
         "detectors.evidence",
+        "detectors.originals",
+        "detectors.unavailable",
         "detectors.upload",
         "detectors.interfaces",
         "detectors.verdict",
         "detectors.policy",
-        "detectors.calibration",
         "detectors.fusion",
         "detectors.report",
         "detectors.engine",
@@ -138,10 +155,10 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.upload",
     ],
     # gateway: what a running service needs
-    "gateway.wire": [*_BASE],
+    "gateway.wire": [*_BASE, "guard.admission", "guard.media"],
+    "gateway.metrics": [],
+    "gateway.limits": ["guard.media", "gateway.problems"],
     "gateway.auth": list(_GATEWAY_BASE),
-    "gateway.store": list(_GATEWAY_BASE),
-    "gateway.pages": list(_GATEWAY_BASE),
     "gateway.logs": ["guard.errors", "guard.version"],
     "gateway.problems": ["guard.errors"],
     "gateway.runtime": [
@@ -153,9 +170,9 @@ ALLOWED: dict[str, list[str]] = {
         "guard.provenance",
         "detectors.assembly",
         "detectors.engine",
+        "detectors.evidence",
+        "detectors.report",
         "detectors.upload",
-        "gateway.auth",
-        "gateway.store",
     ],
     "gateway.routes": [
         *_GATEWAY_BASE,
@@ -170,6 +187,7 @@ ALLOWED: dict[str, list[str]] = {
         "gateway.wire",
         "gateway.auth",
         "gateway.runtime",
+        "gateway.metrics",
         "gateway.problems",
     ],
     "gateway.cli": [
@@ -192,19 +210,22 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.upload",
         "detectors.verdict",
         "detectors.report",
+        "detectors.policy",
+        "gateway.auth",
         "gateway.wire",
         "gateway.runtime",
-        "gateway.logs",
         "service",
     ],
     "gateway.__init__": [],
     "service": [
         *_BASE,
         "guard.settings",
+        "guard.media",
         "gateway.routes",
         "gateway.auth",
+        "gateway.limits",
         "gateway.logs",
-        "gateway.pages",
+        "gateway.metrics",
         "gateway.problems",
         "gateway.runtime",
     ],

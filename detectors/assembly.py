@@ -1,0 +1,59 @@
+"""Composition root of detection: settings and policy in, a working engine out."""
+
+from __future__ import annotations
+
+from detectors.engine import DetectionEngine
+from detectors.interfaces import Detector
+from detectors.metadata.content_credentials import ContentCredentialsDetector
+from detectors.metadata.embedded_fields import EmbeddedFieldsDetector
+from detectors.metadata.generator_traces import GeneratorTracesDetector
+from detectors.metadata.ledger_match import LedgerMatchDetector
+from detectors.originals import RegistryLookup
+from detectors.policy import RecognitionPolicy, load_detection_policy
+from detectors.unavailable import UnavailableDetector
+from detectors.watermark.gateway_mark import GatewayMarkDetector
+from guard.assembly import Core, build_core
+from guard.settings import Settings, load_settings
+
+NO_KEYS = "This installation has no keys, so it has neither released pictures nor a watermark to look for."
+
+
+def build_detection_engine(settings: Settings | None = None, *, core: Core | None = None) -> DetectionEngine:
+    """Return the detection flow of an installation.
+
+    Args:
+        settings: where everything is; None reads the environment.
+        core: parts to share with generation, or None for parts of its own.
+
+    Raises:
+        ConfigError: the policy or the keys are unusable. Missing keys only switch off what needs them.
+    """
+    chosen = settings or load_settings()
+    shared = core or build_core(chosen)
+    policy, digest = load_detection_policy(chosen.policies / f"{chosen.detection_policy}.yaml")
+    detectors: list[Detector] = [
+        ContentCredentialsDetector(shared.reader),
+        GeneratorTracesDetector(),
+        EmbeddedFieldsDetector(),
+        *_registry_detectors(shared, policy.recognition),
+    ]
+    return DetectionEngine(detectors, policy, policy_digest=digest)
+
+
+def _registry_detectors(core: Core, recognition: RecognitionPolicy) -> list[Detector]:
+    """Return the detectors that need keys and registry, or stand-ins that say what is missing."""
+    if not core.has_keys:
+        kinds = (LedgerMatchDetector, GatewayMarkDetector)
+        return [
+            UnavailableDetector(
+                id=kind.id, version=kind.version, family=kind.family, technique=kind.technique, reason=NO_KEYS
+            )
+            for kind in kinds
+        ]
+    originals = RegistryLookup(core.ledger, core.reader)
+    return [
+        LedgerMatchDetector(
+            originals, max_distance=recognition.pdq_max_distance, min_quality=recognition.pdq_min_quality
+        ),
+        GatewayMarkDetector(core.watermarker, originals),
+    ]

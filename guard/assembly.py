@@ -1,0 +1,217 @@
+"""Composition root: settings and policies in, a working gateway out; the only file that knows concrete stages.
+
+``build_core`` makes what generation and detection share (keys, trust, ledger, stores, killable workers, codec);
+``build_gateway`` puts the generation flow on top of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from guard.errors import KeyMaterialError, PluginError
+from guard.generation.diffusers_backend import DiffusersGenerator
+from guard.generation.embedded import MODEL_ID, signet_mini_spec
+from guard.generation.model_spec import Device
+from guard.image_check.nudity import NudityChecker
+from guard.interfaces import Clock, ImageChecker, ImageGenerator, PromptChecker
+from guard.isolation import WorkerPool
+from guard.label.compositor import BadgeLabeller
+from guard.ledger.image_store import FileImageStore
+from guard.ledger.sqlite_store import SQLiteLedger
+from guard.media import DecodedImage, decode
+from guard.pipeline import Gateway, Stages
+from guard.policy.decide import Policy
+from guard.policy.load import load_named
+from guard.policy.schema import ClassifierEntry, NudityEntry, TermsEntry
+from guard.prompt_check.term_rules import TermChecker
+from guard.prompt_check.text_classifier import TextClassifier
+from guard.provenance.key_source import read_secret
+from guard.provenance.keys_folder import KeyFolder, list_keys
+from guard.provenance.read import C2PACredentialReader
+from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
+from guard.provenance.trust import TrustAnchors, load_anchors
+from guard.settings import Settings
+from guard.watermark.codec import LatticeWatermarker
+
+LEDGER_ORIGIN = "signet-gateway/ledger"
+"""Origin line of signed tree heads (C2SP tlog-checkpoint); verifiers check it."""
+
+
+class SystemClock:
+    """The machine's clock, in UTC; implements ``Clock``."""
+
+    def now(self) -> datetime:
+        """Return the current time."""
+        return datetime.now(UTC)
+
+
+class Core:
+    """What one installation has, each part built on first use; safe to share between threads once built.
+
+    An installation without keys can still read credentials and metadata; what needs keys says how to make them.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._to_close: list[WorkerPool | SQLiteLedger] = []
+
+    @property
+    def has_keys(self) -> bool:
+        """Return whether a key folder exists."""
+        return self.settings.keys_folder.exists()
+
+    @cached_property
+    def keys(self) -> KeyFolder:
+        """Return the keys. Raises KeyMaterialError when there are none, or they are unusable."""
+        if not self.has_keys:
+            raise KeyMaterialError(
+                f"There are no keys in {self.settings.keys_folder}.",
+                next_step="Run `signet keys init` to make development keys there, or set SIGNET_HOME.",
+            )
+        secret_file = self.settings.key_passphrase_file
+        passphrase = (lambda: read_secret(secret_file)) if secret_file is not None else None
+        return KeyFolder.load(self.settings.keys_folder, now=self.clock.now(), passphrase=passphrase)
+
+    def signing_days_left(self) -> int:
+        """Return whole days until the signing certificate expires, negative afterwards."""
+        infos = list_keys(self.settings.keys_folder, now=self.clock.now())
+        return min(info.days_left for info in infos if info.role == "claim signer" and info.days_left is not None)
+
+    @cached_property
+    def anchors(self) -> TrustAnchors:
+        """Return everybody whose signature is trusted here: the operator's list and our own root."""
+        listed = self.settings.trust_anchors
+        extra = load_anchors(manifest_files=(listed,)) if listed is not None else TrustAnchors()
+        return self.keys.anchors.plus(extra) if self.has_keys else extra
+
+    @cached_property
+    def pool(self) -> WorkerPool:
+        """Return the killable workers for native parsers of uploads."""
+        pool = WorkerPool(
+            size=self.settings.worker_processes,
+            memory_bytes=self.settings.worker_memory_mb * 1024**2,
+            preload=("c2pa", "guard.media", "guard.provenance.read"),
+        )
+        self._to_close.append(pool)
+        return pool
+
+    @cached_property
+    def reader(self) -> C2PACredentialReader:
+        """Return the reader of content credentials."""
+        return C2PACredentialReader(self.anchors, pool=self.pool, deadline_s=self.settings.worker_deadline_s)
+
+    @cached_property
+    def ledger(self) -> SQLiteLedger:
+        """Return the ledger. Raises KeyMaterialError without keys, LedgerError when it cannot be opened."""
+        ledger = SQLiteLedger(
+            self.settings.ledger_path,
+            signing_key=self.keys.ledger_private_key,
+            origin=LEDGER_ORIGIN,
+            clock=self.clock,
+        )
+        self._to_close.append(ledger)
+        return ledger
+
+    @cached_property
+    def images(self) -> FileImageStore:
+        """Return the store of released images."""
+        return FileImageStore(self.settings.images_folder)
+
+    @cached_property
+    def watermarker(self) -> LatticeWatermarker:
+        """Return the mark codec. Raises KeyMaterialError without keys."""
+        return LatticeWatermarker(self.keys.watermark_master_key)
+
+    @cached_property
+    def signer(self) -> C2PACredentialSigner:
+        """Return the signer of manifests. Raises KeyMaterialError without keys."""
+        return C2PACredentialSigner(
+            self.keys.signer,
+            claim_generator=ClaimGenerator(provider=self.settings.provider),
+            tsa_url=self.settings.tsa_url,
+        )
+
+    def decode(self, data: bytes) -> DecodedImage:
+        """Decode an upload in a killable worker. Raises MediaError, DeadlineError."""
+        return self.pool.run(decode, data, deadline_s=self.settings.worker_deadline_s)
+
+    def recover(self) -> list[str]:
+        """Remove what a crash left behind: stored bytes whose ledger entry never came (they were never released)."""
+        if not self.has_keys:
+            return []
+        return list(self.images.remove_orphans(self.ledger.recorded_ids(), now=self.clock.now()))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        while self._to_close:
+            self._to_close.pop().close()
+
+
+def build_core(settings: Settings, *, clock: Clock | None = None) -> Core:
+    """Return the shared parts of an installation; nothing is opened yet."""
+    return Core(settings, clock=clock or SystemClock())
+
+
+def build_gateway(settings: Settings, *, core: Core | None = None) -> Gateway:
+    """Return the generation flow of an installation.
+
+    Args:
+        settings: where everything is.
+        core: parts to share with detection, or None for parts of its own.
+
+    Raises:
+        ConfigError: keys, policy, weights or a named checker are missing or unusable.
+    """
+    shared = core or build_core(settings)
+    policy = load_named(settings.policies, settings.generation_policy)
+    generators = build_generators(settings)
+    stages = Stages(
+        prompt_checkers=build_prompt_checkers(policy, terms=settings.policies / "terms"),
+        image_checkers=build_image_checkers(policy),
+        policy=policy,
+        generators=generators,
+        default_model=settings.default_model,
+        labeller=BadgeLabeller(),
+        watermarker=shared.watermarker,
+        signer=shared.signer,
+        reader=shared.reader,
+        ledger=shared.ledger,
+        images=shared.images,
+        clock=shared.clock,
+    )
+    return Gateway(stages, random_bytes=secrets.token_bytes)
+
+
+def build_generators(settings: Settings) -> dict[str, ImageGenerator]:
+    """Return the configured models by id; weights load on first use."""
+    device = Device(settings.device)
+    return {MODEL_ID: DiffusersGenerator(signet_mini_spec(device=device))}
+
+
+def build_prompt_checkers(policy: Policy, *, terms: Path) -> Sequence[PromptChecker]:
+    """Return the prompt checkers that a policy lists. Raises ConfigError when one cannot run here."""
+    checkers: list[PromptChecker] = []
+    for entry in policy.document.checkers.prompt:
+        if isinstance(entry, TermsEntry):
+            checkers.append(TermChecker(folder=terms, lists=entry.lists))
+        elif isinstance(entry, ClassifierEntry):
+            checkers.append(TextClassifier(report_above=entry.report_above))
+        else:
+            raise PluginError(f"The policy {policy.id} lists the prompt checker {entry.id!r}, which is not there.")
+    return checkers
+
+
+def build_image_checkers(policy: Policy) -> Sequence[ImageChecker]:
+    """Return the image checkers that a policy lists. Raises ConfigError when one cannot run here."""
+    checkers: list[ImageChecker] = []
+    for entry in policy.document.checkers.image:
+        if isinstance(entry, NudityEntry):
+            checkers.append(NudityChecker(classes=entry.classes))
+        else:
+            raise PluginError(f"The policy {policy.id} lists the image checker {entry.id!r}, which is not there.")
+    return checkers

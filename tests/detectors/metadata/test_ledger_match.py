@@ -1,0 +1,45 @@
+"""Our ledger as evidence: the same bytes prove, the same look supports, plain pictures are not searched."""
+
+import numpy as np
+import pytest
+
+from detectors.evidence import Direction, Evidence, Grade, Skipped
+from detectors.metadata.ledger_match import LedgerMatchDetector
+from guard.fingerprint import fingerprints
+from tests.detectors.builders import original, picture, upload
+from tests.detectors.fakes import MemoryOriginals
+
+
+def detector(*known: object) -> LedgerMatchDetector:
+    return LedgerMatchDetector(MemoryOriginals(list(known)), max_distance=31, min_quality=50)
+
+
+def test_the_released_bytes_are_conclusive() -> None:
+    seen = upload()
+    found = detector(original(fingerprints(seen.pixels), sha256=seen.sha256)).examine(seen)
+    assert isinstance(found, Evidence)
+    assert (found.grade, found.direction) == (Grade.CONCLUSIVE, Direction.AI)
+    assert found.generator == "signet-mini 1"
+    assert ("original image", "00112233445566ff") in [(o.name, o.value) for o in found.observations]
+
+
+def test_a_brightened_copy_is_supporting() -> None:
+    released = picture(1)
+    copy = np.clip(released.astype(int) + 12, 0, 255).astype(np.uint8)
+    found = detector(original(fingerprints(released))).examine(upload(copy))
+    assert isinstance(found, Evidence)
+    assert (found.grade, found.direction) == (Grade.SUPPORTING, Direction.AI)
+
+
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_other_pictures_do_not_match(seed: int) -> None:
+    found = detector(original(fingerprints(picture(1)))).examine(upload(picture(seed)))
+    assert isinstance(found, Evidence)
+    assert found.grade is Grade.NEUTRAL
+
+
+def test_a_plain_picture_is_not_searched_by_look() -> None:
+    plain = np.full((256, 256, 3), 200, np.uint8)
+    found = detector(original(fingerprints(plain))).examine(upload(plain))
+    assert isinstance(found, Skipped)
+    assert "too plain" in found.reason

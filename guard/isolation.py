@@ -361,8 +361,8 @@ def _close_all(owner_pid: int, idle: list[_Worker], busy: set[_Worker]) -> None:
 
 def _path_of(function: Callable[..., Any]) -> str:
     """Return ``module:name`` of a module-level function. Raises ConfigError when a worker could not import it."""
-    module, name = function.__module__, function.__qualname__
-    if module == "__main__" or getattr(sys.modules.get(module), name, None) is not function:
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", repr(function))
+    if module in (None, "__main__") or getattr(sys.modules.get(module), name, None) is not function:
         raise ConfigError(
             f"{module}.{name} cannot run in a worker; expected a module-level function of an importable module.",
             next_step="Move the function to the top level of a module.",

@@ -13,9 +13,9 @@ from __future__ import annotations
 import contextlib
 import http.server
 import io
-import secrets
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +89,7 @@ def remote_probe(keys: KeyFolder, url: str, *, now: datetime) -> bytes:
     """Return a PNG without a manifest of its own whose XMP names one at ``url``."""
     from c2pa import Builder, C2paSignerInfo, Signer
 
-    definition = manifest_definition(_facts(now), label=f"urn:c2pa:{secrets.token_hex(16)}")
+    definition = manifest_definition(_facts(now), label=f"urn:c2pa:{uuid.uuid4()}")
     info = C2paSignerInfo(
         keys.signer.algorithm.encode(),
         keys.signer.certificate_chain_pem.encode(),

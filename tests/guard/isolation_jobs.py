@@ -1,0 +1,116 @@
+"""Functions that tests run in workers: well behaved and hostile ones."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guard.errors import MediaTooLargeError, SigningError
+from guard.records import CredentialReport, CredentialState
+
+
+def echo(value: object) -> object:
+    return value
+
+
+def length(data: bytes) -> int:
+    return len(data)
+
+
+def process_id() -> int:
+    return os.getpid()
+
+
+def report(text: str) -> CredentialReport:
+    return CredentialReport(state=CredentialState.INVALID, codes=(text,))
+
+
+def pixels(side: int) -> NDArray[np.uint8]:
+    return np.arange(side * side * 3, dtype=np.uint8).reshape(side, side, 3)
+
+
+def print_noise() -> int:
+    print("noise on standard output")
+    sys.stdout.flush()
+    os.write(1, b"noise on the descriptor\n")
+    return 7
+
+
+def fail_of_our_tree() -> None:
+    raise SigningError("the key is away", next_step="plug the token in")
+
+
+def fail_with_default_step() -> None:
+    raise MediaTooLargeError("too large")
+
+
+def fail_foreign() -> None:
+    raise ZeroDivisionError("one by nought")
+
+
+def exit_at_once() -> None:
+    os._exit(3)
+
+
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def hang_in_native_code() -> None:
+    """Blocks inside libc with the interpreter lock released, as a native parser does."""
+    ctypes.CDLL(None).usleep(60_000_000)
+
+
+def hang_holding_the_lock() -> None:
+    """Blocks inside libc with the interpreter lock held: no Python code of the worker can run."""
+    ctypes.PyDLL(None).usleep(60_000_000)
+
+
+def eat_memory() -> int:
+    blocks = []
+    while True:
+        blocks.append(bytearray(64 * 1024**2))
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A dataclass outside our packages."""
+
+    value: int = 1
+
+
+def return_stranger() -> Stranger:
+    return Stranger()
+
+
+class Bomb:
+    """Unpickles by calling a function of the sender's choice."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.mkdir, (self.path,))
+
+
+def return_bomb(path: str) -> Bomb:
+    return Bomb(path)
+
+
+def announce_a_huge_answer() -> None:
+    """Writes a header for 2**60 bytes to every open descriptor that could be the answer pipe."""
+    for descriptor in range(3, 12):
+        try:
+            os.write(descriptor, (2**60).to_bytes(8, "little") + bytes(8))
+        except OSError:
+            continue
+    time.sleep(5)

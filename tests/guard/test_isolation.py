@@ -1,0 +1,306 @@
+"""Workers: what goes through, what is killed, what is refused, what is left behind."""
+
+import functools
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from guard.errors import ConfigError, DeadlineError, MediaTooLargeError, SigningError, WorkerError
+from guard.isolation import WorkerPool
+from guard.isolation_worker import BLOB_BYTES
+from guard.records import CredentialReport, CredentialState
+from tests.guard import isolation_jobs as jobs
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 768 * 1024**2
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[WorkerPool]:
+    with WorkerPool(size=2, memory_bytes=LIMIT) as made:
+        yield made
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists, zombies included."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"x" * (BLOB_BYTES - 1),
+        os.urandom(BLOB_BYTES),
+        os.urandom(3_000_000),
+        (b"a" * BLOB_BYTES, {"k": [b"b" * BLOB_BYTES, "text"]}, b"a" * BLOB_BYTES),
+        {1, 2},
+    ],
+    ids=["none", "empty", "short", "blob", "large", "nested blobs", "set"],
+)
+def test_values_come_back_as_they_went(pool: WorkerPool, value: object) -> None:
+    assert pool.run(jobs.echo, value, deadline_s=20) == value
+
+
+def test_records_and_arrays_come_back(pool: WorkerPool) -> None:
+    assert pool.run(jobs.report, "x", deadline_s=20) == CredentialReport(state=CredentialState.INVALID, codes=("x",))
+    np.testing.assert_array_equal(pool.run(jobs.pixels, 64, deadline_s=20), jobs.pixels(64))
+
+
+def test_work_is_done_elsewhere_by_a_process_that_stays(pool: WorkerPool) -> None:
+    first = pool.run(jobs.process_id, deadline_s=20)
+    assert first != os.getpid()
+    assert pool.run(jobs.process_id, deadline_s=20) == first
+
+
+def test_output_of_libraries_does_not_get_between_the_answers(pool: WorkerPool) -> None:
+    assert pool.run(jobs.print_noise, deadline_s=20) == 7
+    assert pool.run(jobs.echo, "next", deadline_s=20) == "next"
+
+
+def test_our_errors_cross_unchanged(pool: WorkerPool) -> None:
+    with pytest.raises(SigningError, match=r"^the key is away$") as caught:
+        pool.run(jobs.fail_of_our_tree, deadline_s=20)
+    assert caught.value.diagnostics() == "plug the token in"
+    with pytest.raises(MediaTooLargeError) as default:
+        pool.run(jobs.fail_with_default_step, deadline_s=20)
+    assert default.value.diagnostics() == MediaTooLargeError.next_step
+
+
+def test_errors_pickle_with_their_next_step() -> None:
+    error = pickle.loads(pickle.dumps(SigningError("what", next_step="this")))  # noqa: S301 - our own bytes
+    assert (type(error), str(error), error.diagnostics()) == (SigningError, "what", "this")
+
+
+def test_foreign_errors_become_ours_and_the_worker_stays(pool: WorkerPool) -> None:
+    before = pool.run(jobs.process_id, deadline_s=20)
+    with pytest.raises(WorkerError, match="ZeroDivisionError: one by nought"):
+        pool.run(jobs.fail_foreign, deadline_s=20)
+    assert pool.run(jobs.process_id, deadline_s=20) == before
+
+
+@pytest.mark.parametrize("job", [jobs.hang_in_native_code, jobs.hang_holding_the_lock])
+def test_a_hang_is_killed_at_its_deadline_and_the_next_call_works(job: object) -> None:
+    with WorkerPool(size=1) as pool:
+        pid = pool.run(jobs.process_id, deadline_s=20)
+        began = time.monotonic()
+        with pytest.raises(DeadlineError, match=r"deadline of 0\.3 s"):
+            pool.run(job, deadline_s=0.3)  # type: ignore[arg-type]
+        assert 0.3 <= time.monotonic() - began < 2
+        assert not alive(pid)
+        assert pool.run(jobs.echo, "again", deadline_s=20) == "again"
+
+
+@pytest.mark.parametrize(("job", "how"), [(jobs.exit_at_once, "exit status 3"), (jobs.kill_self, "SIGKILL")])
+def test_a_crash_is_told_and_the_next_call_works(pool: WorkerPool, job: object, how: str) -> None:
+    with pytest.raises(WorkerError, match=how):
+        pool.run(job, deadline_s=20)  # type: ignore[arg-type]
+    assert pool.run(jobs.echo, "again", deadline_s=20) == "again"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no address-space limit on Windows")
+def test_memory_is_limited_and_the_worker_replaced(pool: WorkerPool) -> None:
+    with pytest.raises(WorkerError, match=f"memory than the worker's limit of {LIMIT} bytes"):
+        pool.run(jobs.eat_memory, deadline_s=30)
+    assert pool.run(jobs.echo, "again", deadline_s=20) == "again"
+
+
+def test_an_answer_may_not_run_code_here(pool: WorkerPool, tmp_path: Path) -> None:
+    target = tmp_path / "made by unpickling"
+    with pytest.raises(WorkerError, match=r"may not contain (posix|nt)\.mkdir"):
+        pool.run(jobs.return_bomb, str(target), deadline_s=20)
+    assert not target.exists()
+    with pytest.raises(WorkerError, match="may not contain"):
+        pool.run(jobs.return_stranger, deadline_s=20)
+
+
+def test_an_announced_answer_over_the_limit_is_not_read(pool: WorkerPool) -> None:
+    began = time.monotonic()
+    with pytest.raises(WorkerError, match="died during"):
+        pool.run(jobs.announce_a_huge_answer, deadline_s=20)
+    assert time.monotonic() - began < 4, "the parent must refuse by the header, not wait for the bytes"
+    assert pool.run(jobs.echo, "again", deadline_s=20) == "again"
+
+
+def test_eight_threads_share_two_workers_and_survive_crashes(pool: WorkerPool) -> None:
+    def one(number: int) -> object:
+        if number % 16 == 7:
+            with pytest.raises(WorkerError):
+                pool.run(jobs.exit_at_once, deadline_s=20)
+        return pool.run(jobs.echo, (number, bytes([number]) * 100_000), deadline_s=20)
+
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(one, range(48)))
+    assert got == [(number, bytes([number]) * 100_000) for number in range(48)]
+
+
+def test_waiting_for_a_worker_has_an_end() -> None:
+    with WorkerPool(size=1, queue_timeout_s=0.2) as pool:
+        pool.warm()
+        busy = threading.Thread(target=pool.run, args=(jobs.sleep, 1.5), kwargs={"deadline_s": 20})
+        busy.start()
+        time.sleep(0.3)
+        with pytest.raises(DeadlineError, match="All 1 workers stayed busy"):
+            pool.run(jobs.echo, 1, deadline_s=20)
+        busy.join()
+
+
+def test_nothing_runs_before_the_first_call_and_nothing_after_close() -> None:
+    pool = WorkerPool(size=2)
+    assert not pool._idle
+    pool.warm()
+    pids = {worker._process.pid for worker in pool._idle if worker._process}
+    assert len(pids) == 2
+    pool.close()
+    assert not any(alive(pid) for pid in pids)
+    with pytest.raises(ConfigError, match="closed"):
+        pool.run(jobs.echo, 1, deadline_s=20)
+    pool.close()
+
+
+def test_close_ends_a_running_call() -> None:
+    pool = WorkerPool(size=1)
+    pool.warm()
+    caught: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            pool.run(jobs.sleep, 60.0, deadline_s=100)
+        except WorkerError as exc:
+            caught.append(exc)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    time.sleep(0.3)
+    pool.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(caught) == 1
+
+
+def test_a_dropped_pool_leaves_no_process() -> None:
+    pool = WorkerPool(size=1)
+    pid = pool.run(jobs.process_id, deadline_s=20)
+    del pool
+    assert not alive(pid)
+
+
+def test_descriptors_do_not_grow(pool: WorkerPool) -> None:
+    folder = Path("/proc/self/fd")
+    if not folder.exists():
+        pytest.skip("needs /proc")
+    pool.run(jobs.echo, 1, deadline_s=20)
+    before = len(list(folder.iterdir()))
+    for _ in range(3):
+        with pytest.raises(WorkerError):
+            pool.run(jobs.exit_at_once, deadline_s=20)
+    pool.run(jobs.echo, 1, deadline_s=20)
+    assert len(list(folder.iterdir())) <= before + 2
+
+
+@pytest.mark.parametrize("function", [lambda: 1, functools.partial(len, b""), "text".upper])
+def test_functions_without_a_path_are_refused(pool: WorkerPool, function: object) -> None:
+    with pytest.raises(ConfigError, match="module-level function"):
+        pool.run(function, deadline_s=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, 65, -1])
+def test_sizes_out_of_range_are_refused(size: int) -> None:
+    with pytest.raises(ConfigError, match=str(size)):
+        WorkerPool(size=size)
+
+
+def test_a_missing_preload_is_told() -> None:
+    with (
+        WorkerPool(size=1, preload=("no_such_module_anywhere",)) as pool,
+        pytest.raises(WorkerError, match="no_such_mod"),
+    ):
+        pool.warm()
+
+
+def test_a_script_that_uses_the_pool_at_module_level_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        print("main module runs")
+        from guard.isolation import WorkerPool
+        from tests.guard import isolation_jobs as jobs
+        pool = WorkerPool(size=2)
+        print(pool.run(jobs.length, b"12345", deadline_s=20))
+        """)
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60, check=True
+    )
+    assert done.stdout.splitlines() == ["main module runs", "5"]
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_gets_workers_of_its_own(tmp_path: Path) -> None:
+    script = tmp_path / "forks.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os, sys
+        from guard.isolation import WorkerPool
+        from tests.guard import isolation_jobs as jobs
+        pool = WorkerPool(size=1)
+        before = pool.run(jobs.process_id, deadline_s=20)
+        child = os.fork()
+        if child == 0:
+            other = pool.run(jobs.process_id, deadline_s=20)
+            pool.close()
+            os._exit(0 if other != before else 1)
+        _, status = os.waitpid(child, 0)
+        assert pool.run(jobs.process_id, deadline_s=20) == before
+        sys.exit(os.waitstatus_to_exitcode(status))
+        """)
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_hung_worker_ends_by_itself_when_its_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "orphan.py"
+    script.write_text(
+        textwrap.dedent("""
+        import threading
+        from guard.isolation import WorkerPool
+        from tests.guard import isolation_jobs as jobs
+        pool = WorkerPool(size=1)
+        print(pool.run(jobs.process_id, deadline_s=20), flush=True)
+        pool.run(jobs.hang_in_native_code, deadline_s=1.0)
+        """)
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        time.sleep(0.3)
+        parent.kill()
+    assert alive(worker)
+    end = time.monotonic() + 6
+    while alive(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+        if Path(f"/proc/{worker}/stat").exists() and ") Z " in Path(f"/proc/{worker}/stat").read_text():
+            break  # ended; whether an orphan is reaped is up to the machine's init
+    else:
+        assert not alive(worker)

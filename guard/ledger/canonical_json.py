@@ -53,7 +53,12 @@ def parse_canonical(data: bytes) -> Any:
         LedgerError: ``data`` is not JSON, or not in canonical form.
     """
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique_pairs,
+            parse_int=_integer,
+            parse_constant=_refuse_constant,
+        )
         canonical = canonical_bytes(value)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
         raise LedgerError("Canonical JSON: the bytes are not JSON.", next_step="Restore the bytes.") from exc
@@ -148,6 +153,12 @@ def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise LedgerError("Canonical JSON: an object has the same key twice.", next_step="Restore the bytes.")
     return result
+
+
+def _integer(text: str) -> int | float:
+    """Return an integer, or beyond 2**53 the double that the digits stand for (doubles print as integers to 1e21)."""
+    value = float(text)
+    return int(text) if abs(value) <= MAX_SAFE_INTEGER else value
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Exports: complete, verifiable with a key alone, and every changed line is named."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,16 @@ PUBLIC_KEY = HeadSigner(SEED, origin=ORIGIN).verifier.public_key
 OTHER_PUBLIC_KEY = HeadSigner(OTHER_SEED, origin=ORIGIN).verifier.public_key
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "ledger.sqlite"
+    fill(file, SIZE)
+    return file
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    fill(tmp_path / "ledger.sqlite", SIZE)
-    return tmp_path / "ledger.sqlite"
+def ledger(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(template, tmp_path))
 
 
 @pytest.fixture

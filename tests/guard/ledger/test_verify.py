@@ -1,5 +1,6 @@
 """Audits: an intact ledger passes; every kind of tampering with the file is found and the entry is named."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,11 +33,16 @@ PUBLIC_KEY = HeadSigner(SEED, origin=ORIGIN).verifier.public_key
 OTHER_PUBLIC_KEY = HeadSigner(OTHER_SEED, origin=ORIGIN).verifier.public_key
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    file = tmp_path / "ledger.sqlite"
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "ledger.sqlite"
     fill(file, SIZE)
     return file
+
+
+@pytest.fixture
+def path(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(template, tmp_path))
 
 
 def tamper(path: Path, *statements: str | tuple[str, tuple[bytes | int, ...]]) -> None:

@@ -6,9 +6,7 @@ left out: whoever runs this has just run it. The ``python`` block runs last, in 
 
 import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -25,20 +23,17 @@ def blocks(kind: str) -> list[str]:
 
 def main() -> int:
     """Run the README; return the exit code of the first command that fails."""
-    python = Path(sys.executable)
     with tempfile.TemporaryDirectory(prefix="signet-readme-") as folder:
-        checkout = Path(folder) / "signet"
+        checkout, venv = Path(folder) / "signet", Path(folder) / "venv"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(checkout)], check=True)
         (checkout / "readme.py").write_text("\n".join(blocks("python")))
         lines = [line for body in blocks("sh") for line in body.splitlines() if line.strip() != "make test"]
         script = "\n".join(["set -euo pipefail", "set -x", *lines, "python readme.py", 'ls -l -- *.png'])
         environment = os.environ | {
-            "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-            "VENV": str(Path(folder) / "venv"),
+            "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",  # `make demo`, the first command, makes it
+            "VENV": str(venv),
         }
-        done = subprocess.run(["bash", "-c", script], cwd=checkout, env=environment)
-        shutil.rmtree(checkout / ".venv", ignore_errors=True)
-    return done.returncode
+        return subprocess.run(["bash", "-c", script], cwd=checkout, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

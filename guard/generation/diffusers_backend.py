@@ -26,6 +26,7 @@ import numpy as np
 from guard.errors import GenerationError, GuardError, OutOfMemoryError, RequestError
 from guard.generation.call_arguments import CallPlan, plan_call
 from guard.generation.canvas import Canvas, image_canvas, inpainting_canvas, text_canvas
+from guard.generation.foreign import RUN_ERRORS
 from guard.generation.latent_blend import LatentBlend
 from guard.generation.loading import LoadedModel, load_model, place
 from guard.generation.loras import AppliedLoRA, applied_loras
@@ -75,10 +76,14 @@ class DiffusersGenerator:
     def unload(self) -> None:
         """Give the model's memory back; the next request loads it again."""
         with self._lock:
-            self._loaded = None
-            self._pipelines.clear()
-            self._placed = None
+            self._drop()
             release_memory()
+
+    def _drop(self) -> None:
+        """Forget the model; the caller holds the lock."""
+        self._loaded = None
+        self._pipelines.clear()
+        self._placed = None
 
     def generate(self, prompt: ClearedPrompt, *, hooks: GenerationHooks) -> Generation:
         """Return one picture for each image id of the request.
@@ -153,7 +158,10 @@ class DiffusersGenerator:
         pipeline.scheduler, scheduler = build_scheduler(own, request.scheduler or self.spec.scheduler)  # (4)
         images: list[RGB8] = []
         try:
-            with _foreign_errors(self.id, pipeline), applied_loras(pipeline, request.loras, self.spec) as loras:
+            with (
+                _foreign_errors(self.id, pipeline),
+                applied_loras(pipeline, request.loras, self.spec, on_stuck=self._drop) as loras,
+            ):
                 for start in range(0, len(seeds), batch):  # (5)
                     group = seeds[start : start + batch]
                     reporter.start_batch(LatentBlend(pipeline, canvas, group) if chosen.blends else None)
@@ -224,8 +232,7 @@ def _foreign_errors(model_id: str, pipeline: Any) -> Iterator[None]:
     except GuardError:
         pipeline.maybe_free_model_hooks()
         raise
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, MemoryError) as exc:
-        # RuntimeError is what torch raises for nearly everything; the others come from the pipelines' own checks
+    except RUN_ERRORS as exc:
         pipeline.maybe_free_model_hooks()
         if is_out_of_memory(exc):
             release_memory(exc)

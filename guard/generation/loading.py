@@ -14,6 +14,8 @@ from typing import Any
 
 from guard.errors import ConfigError, WeightsError
 from guard.generation.canvas import Limits
+from guard.generation.foreign import load_errors
+from guard.generation.memory import is_out_of_memory
 from guard.generation.model_files import components, read_index, resolve_folder, verify_source
 from guard.generation.model_spec import Device, ModelSpec, Offload, Precision
 from guard.generation.quiet import ignore_library_warnings, quiet_libraries
@@ -153,8 +155,9 @@ def _read_pipeline(folder: Path, index: dict[str, Any], spec: ModelSpec, device:
             local_files_only=True,
             **extras,
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as exc:
-        # everything from_pretrained raises for files that are missing, damaged or not what the index says
+    except load_errors() as exc:
+        if is_out_of_memory(exc):
+            raise
         raise WeightsError(
             f"Model {spec.id!r} in {folder} cannot be loaded: {type(exc).__name__}: {exc}".strip()
         ) from exc

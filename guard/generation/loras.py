@@ -10,13 +10,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from guard.errors import ConfigError, GenerationError, RequestError, WeightsError
+from guard.generation.foreign import RUN_ERRORS, load_errors
+from guard.generation.memory import is_out_of_memory
 from guard.generation.model_spec import ModelSpec
 from guard.records import LoRASpec
 from guard.weights import require_commit, require_hub_id, require_safe_format, sha256_file
@@ -39,8 +41,16 @@ class AppliedLoRA:
 
 
 @contextmanager
-def applied_loras(pipeline: Any, loras: Sequence[LoRASpec], spec: ModelSpec) -> Iterator[tuple[AppliedLoRA, ...]]:
+def applied_loras(
+    pipeline: Any, loras: Sequence[LoRASpec], spec: ModelSpec, *, on_stuck: Callable[[], None]
+) -> Iterator[tuple[AppliedLoRA, ...]]:
     """Load adapters into a pipeline and remove them when the block ends, however it ends.
+
+    Args:
+        pipeline: the pipeline that will run.
+        loras: adapters of the request, applied together.
+        spec: says which folders and downloads are allowed.
+        on_stuck: called when the adapters cannot be removed again, so that the pipeline is never used again.
 
     Raises:
         RequestError: unknown or refused source, unpinned hub revision, bad weight, or an adapter for another model.
@@ -57,10 +67,11 @@ def applied_loras(pipeline: Any, loras: Sequence[LoRASpec], spec: ModelSpec) -> 
     finally:
         try:
             pipeline.unload_lora_weights()
-        except (RuntimeError, ValueError, AttributeError, KeyError) as exc:
+        except RUN_ERRORS as exc:
+            on_stuck()
             raise GenerationError(
-                "The LoRA adapters could not be removed again; the model must be loaded anew.",
-                next_step="Restart the service, and report the LoRA and the model.",
+                "The LoRA adapters could not be removed from the model; it will be loaded anew.",
+                next_step="Send the request again; if this repeats, do not use this LoRA with this model.",
             ) from exc
 
 
@@ -154,8 +165,9 @@ def _load(pipeline: Any, loras: Sequence[AppliedLoRA]) -> None:
                 use_safetensors=True,
                 local_files_only=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError) as exc:
-            # everything the loader raises for files that are damaged or made for another architecture
+        except load_errors() as exc:
+            if is_out_of_memory(exc):
+                raise
             raise _misfit(pipeline, lora) from exc
         if name not in {n for adapters in pipeline.get_list_adapters().values() for n in adapters}:
             raise _misfit(pipeline, lora)

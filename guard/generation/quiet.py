@@ -11,6 +11,9 @@ import warnings
 _ARRAY_COPY = "__array__ implementation doesn't accept a copy keyword"
 """numpy 2 about ``torch.Tensor.__array__``, raised where diffusers' schedulers turn tensors into arrays."""
 
+_SECOND_ADAPTER = "Already found a `peft_config` attribute"
+"""peft at the second adapter of a request; several adapters are what was asked for."""
+
 
 def quiet_libraries() -> None:
     """Turn off progress bars and the libraries' own log warnings, some of which quote the prompt (CLIP truncation)."""
@@ -24,9 +27,10 @@ def quiet_libraries() -> None:
 
 
 def ignore_library_warnings() -> None:
-    """Ignore the warnings that diffusers raises inside its own code and that neither we nor an operator can act on.
+    """Ignore warnings of diffusers and peft about their own insides, which neither we nor an operator can act on.
 
     ``FutureWarning``: scheduler settings of older model folders, which diffusers corrects while it loads them.
     """
     warnings.filterwarnings("ignore", message=_ARRAY_COPY, category=DeprecationWarning, module=r"diffusers\.")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"diffusers\.")
+    warnings.filterwarnings("ignore", message=_SECOND_ADAPTER, category=UserWarning, module=r"peft\.")

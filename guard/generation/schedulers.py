@@ -5,6 +5,7 @@ A scheduler keeps state between steps, so every generation gets a fresh one; the
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ def build_scheduler(own: Any, name: str | None) -> tuple[Any, str]:
     import diffusers
 
     if name is None:
-        return type(own).from_config(own.config), type(own).__name__
+        return _from_first_step(type(own).from_config(own.config)), type(own).__name__
     entry = SCHEDULERS.get(name)
     if entry is None or not _fits(entry, own):
         problem = "is not known" if entry is None else "cannot sample this model"
@@ -110,4 +111,24 @@ def build_scheduler(own: Any, name: str | None) -> tuple[Any, str]:
             f"The scheduler {name!r} {problem}; possible here: {', '.join(compatible_names(own))}.",
             next_step="Use one of the listed names, or leave the scheduler out.",
         )
-    return getattr(diffusers, entry.class_name).from_config(own.config, **entry.settings), name
+    return _from_first_step(getattr(diffusers, entry.class_name).from_config(own.config, **entry.settings)), name
+
+
+def _from_first_step(scheduler: Any) -> Any:
+    """Return the scheduler, made to start at index 0 unless the pipeline says otherwise.
+
+    Left alone, it looks the first time step up among its own, and takes the second entry when rounding made two equal
+    (Karras spacing of a cosine schedule in few steps): one step is skipped and the last one fails with an IndexError.
+    FLUX's pipeline sets the index itself for this reason; image-to-image classes set their own afterwards.
+    """
+    if not hasattr(scheduler, "set_begin_index"):
+        return scheduler
+    set_timesteps = scheduler.set_timesteps
+
+    @functools.wraps(set_timesteps)  # pipelines inspect its signature
+    def and_begin(*args: Any, **kwargs: Any) -> None:
+        set_timesteps(*args, **kwargs)
+        scheduler.set_begin_index(0)
+
+    scheduler.set_timesteps = and_begin
+    return scheduler

@@ -11,15 +11,21 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
+    StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
+    UNet2DModel,
 )
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
@@ -138,18 +144,61 @@ def ddim() -> DDIMScheduler:
     )
 
 
-def save_sd(folder: Path) -> Path:
+def stable_diffusion(pipeline_class: Any, *, scheduler: Any, **unet_settings: Any) -> Any:
+    """Any pipeline class with the components of SD."""
     torch.manual_seed(0)
-    StableDiffusionPipeline(
+    return pipeline_class(
         vae=vae(),
         text_encoder=clip(),
         tokenizer=clip_tokenizer(),
-        unet=unet(),
-        scheduler=ddim(),
+        unet=unet(**unet_settings),
+        scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).save_pretrained(folder)
+    )
+
+
+def save_sd(folder: Path) -> Path:
+    stable_diffusion(StableDiffusionPipeline, scheduler=ddim()).save_pretrained(folder)
+    return folder
+
+
+def save_sd_inpainting(folder: Path) -> Path:
+    """A checkpoint whose denoiser also takes the mask and the masked picture."""
+    stable_diffusion(StableDiffusionInpaintPipeline, scheduler=ddim(), in_channels=9).save_pretrained(folder)
+    return folder
+
+
+def save_lcm(folder: Path) -> Path:
+    """Has no negative prompt and no inpainting class."""
+    pipeline = stable_diffusion(
+        LatentConsistencyModelPipeline, scheduler=LCMScheduler(steps_offset=1), time_cond_proj_dim=8
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def save_lcm_as_sd(folder: Path) -> Path:
+    """The same denoiser under the class of SD, which takes a negative prompt and then ignores it."""
+    pipeline = stable_diffusion(StableDiffusionPipeline, scheduler=LCMScheduler(steps_offset=1), time_cond_proj_dim=8)
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def save_unconditional(folder: Path) -> Path:
+    """A pipeline that reports no steps."""
+    torch.manual_seed(0)
+    net = UNet2DModel(
+        sample_size=8,
+        block_out_channels=(8,),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("DownBlock2D",),
+        up_block_types=("UpBlock2D",),
+        attention_head_dim=4,
+    )
+    DDPMPipeline(unet=net, scheduler=DDPMScheduler()).save_pretrained(folder)
     return folder
 
 
@@ -249,4 +298,36 @@ def save_flux(folder: Path, *, guidance_embeds: bool = True) -> Path:
     return folder
 
 
-BUILDERS = {"sd": save_sd, "mini": save_mini, "sdxl": save_sdxl, "sd3": save_sd3, "flux": save_flux}
+def save_schnell(folder: Path) -> Path:
+    """FLUX distilled to work without guidance."""
+    return save_flux(folder, guidance_embeds=False)
+
+
+BUILDERS = {
+    "sd": save_sd,
+    "mini": save_mini,
+    "sdxl": save_sdxl,
+    "sd3": save_sd3,
+    "flux": save_flux,
+    "schnell": save_schnell,
+    "sd_inpainting": save_sd_inpainting,
+    "lcm": save_lcm,
+    "lcm_as_sd": save_lcm_as_sd,
+    "unconditional": save_unconditional,
+}
+
+
+def save_lora(model: Path, target: Path, *, seed: int) -> Path:
+    """A random rank-2 adapter for the attention layers of a saved model's denoiser."""
+    from diffusers import DiffusionPipeline
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    torch.manual_seed(seed)
+    pipeline = DiffusionPipeline.from_pretrained(model)
+    part = "unet" if getattr(pipeline, "unet", None) is not None else "transformer"
+    denoiser = getattr(pipeline, part)
+    denoiser.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    layers = get_peft_model_state_dict(denoiser)
+    type(pipeline).save_lora_weights(target.parent, weight_name=target.name, **{f"{part}_lora_layers": layers})
+    return target

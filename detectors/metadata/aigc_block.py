@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
-from detectors.metadata.parsers.claim import as_object, as_text, parse_object
+from detectors.metadata.json_values import as_object, as_text, parse_object
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {"1": "is AI-generated", "2": "is possibly AI-generated", "3": "is suspected to be AI-generated"}
@@ -68,7 +68,7 @@ def find_aigc(fields: EmbeddedFields) -> AIGCBlock | None:
 def _read(found: MetadataField) -> AIGCBlock | None:
     """Read one text; in a place reserved for AIGC, a broken text is still reported as a block without a label."""
     own = (found.layer, found.key) in _OWN_SLOTS
-    record = parse_object(found.text)
+    record = found.record
     if record is None:
         return AIGCBlock(label=None, values=(), where=found.where) if own else None
     inner = record.get("AIGC", record if own or _looks_right(record) else None)

@@ -10,15 +10,18 @@ Everything here is untrusted text: it is cut to length, never evaluated, never l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+
+from detectors.metadata.json_values import parse_object
 
 MAX_TEXT_BYTES = 2 * 1024 * 1024
 """Longest single text, also after decompression: the largest of 23 handed workflows is 72 kB (measured); workflows with
 embedded pictures reach about 1 MB. Because the output of inflate is bounded by this, its ratio needs no limit."""
-MAX_TOTAL_BYTES = 8 * 1024 * 1024
-"""All texts of one file together: four of the longest; more is an attack on the reader, not a record."""
+MAX_TOTAL_BYTES = 4 * 1024 * 1024
+"""All texts of one file together: two of the longest; more is an attack on the reader, not a record."""
 MAX_FIELDS = 1024
 """Texts per file: an Adobe XMP packet with a long edit history has 200-600 properties."""
 MAX_UNREADABLE = 32
@@ -37,6 +40,15 @@ class Layer(StrEnum):
     CREDENTIAL = "content credential"
 
 
+MAX_BLOCKS: Mapping[Layer, int] = MappingProxyType(
+    {Layer.TEXT_CHUNK: 256, Layer.EXIF: 8, Layer.XMP: 8, Layer.IPTC: 8, Layer.COMMENT: 64, Layer.CREDENTIAL: 8}
+)
+"""Blocks of one kind that are opened per file: Easy Diffusion writes 20 text chunks, all others have one or two. Bounds
+the work on files that repeat a small block that is expensive to open."""
+MAX_SAME_KEY = 64
+"""Texts returned for one key: an edit history repeats its software name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataField:
     """One text.
@@ -45,13 +57,15 @@ class MetadataField:
         layer: kind of block.
         key: PNG keyword, EXIF tag name, XMP ``prefix:Name`` or IPTC dataset name.
         text: the text as stored, untrusted, at most MAX_TEXT_BYTES characters.
-        where: for people, e.g. ``PNG tEXt "parameters"``.
+        where: for people, e.g. ``PNG tEXt parameters``.
+        record: the JSON object that the text is, or None; parsed once here because many parsers ask for it.
     """
 
     layer: Layer
     key: str
     text: str
     where: str
+    record: dict[str, object] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +93,9 @@ class EmbeddedFields:
         return next(iter(self.all(layer, key)), None)
 
     def all(self, layer: Layer, key: str) -> list[MetadataField]:
-        """Return every text under a key (letter case ignored), in file order."""
+        """Return the texts under a key (letter case ignored), in file order, at most MAX_SAME_KEY."""
         wanted = key.casefold()
-        return [f for f in self.fields if f.layer is layer and f.key.casefold() == wanted]
+        return [f for f in self.fields if f.layer is layer and f.key.casefold() == wanted][:MAX_SAME_KEY]
 
     def named(self, key: str) -> MetadataField | None:
         """Return the first text chunk under a keyword, or the same keyword from text hidden in pixels, or None."""
@@ -98,7 +112,22 @@ class FieldCollector:
 
     _fields: list[MetadataField] = field(default_factory=list)
     _unreadable: list[Unreadable] = field(default_factory=list)
+    _opened: dict[Layer, int] = field(default_factory=dict)
     _budget: int = MAX_TOTAL_BYTES
+
+    @property
+    def full(self) -> bool:
+        """Return whether a limit on the whole file is reached; readers stop then."""
+        return self._budget <= 0 or len(self._fields) >= MAX_FIELDS
+
+    def admit(self, layer: Layer, where: str) -> bool:
+        """Return whether one more block of this kind may be opened, and count it."""
+        count = self._opened.get(layer, 0) + 1
+        self._opened[layer] = count
+        if self.full or count > MAX_BLOCKS[layer]:
+            self.fail(where, f"not opened: the file is over a limit ({MAX_BLOCKS[layer]} blocks of this kind)")
+            return False
+        return True
 
     def add(self, layer: Layer, key: str, text: str, where: str) -> None:
         """Keep a text, cut to MAX_TEXT_BYTES; empty texts are dropped."""
@@ -112,9 +141,12 @@ class FieldCollector:
             text = text[:MAX_TEXT_BYTES]
         if len(text) > self._budget:
             self.fail(where, f"all texts together exceed {MAX_TOTAL_BYTES} characters")
+            self._budget = 0
             return
         self._budget -= len(text)
-        self._fields.append(MetadataField(layer=layer, key=key[:256], text=text, where=where))
+        self._fields.append(
+            MetadataField(layer=layer, key=key[:256], text=text, where=where, record=parse_object(text))
+        )
 
     def fail(self, where: str, reason: str) -> None:
         """Note that a block is present but unreadable; the same note is kept once."""

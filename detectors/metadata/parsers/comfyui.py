@@ -8,7 +8,8 @@ Source: ComfyUI nodes.py SaveImage, comfy_extras/nodes_images.py SaveAnimatedWEB
 from __future__ import annotations
 
 from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
-from detectors.metadata.parsers.claim import Claim, as_list, as_object, parse_object
+from detectors.metadata.json_values import as_list, as_object, parse_object
+from detectors.metadata.parsers.claim import Claim
 from detectors.metadata.parsers.comfy_graph import Graph, editor_settings, graph_settings
 
 _LABELS = ("prompt:", "workflow:")
@@ -42,12 +43,12 @@ def parse_comfyui(fields: EmbeddedFields) -> Claim | None:
 
 def _records(found: MetadataField) -> list[dict[str, object]]:
     """Return the JSON objects a text holds: itself after its label, and one level inside (``{"prompt": {...}}``)."""
-    text = found.text.lstrip()
+    text = stripped = found.text.lstrip()
     for label in _LABELS:
         if text[: len(label)].casefold() == label:
             text = text[len(label) :].lstrip()
             break
-    record = parse_object(text)
+    record = parse_object(text) if text is not stripped else found.record
     if record is None:
         return []
     inner: list[dict[str, object]] = []

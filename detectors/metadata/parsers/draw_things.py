@@ -6,7 +6,8 @@ Source: Draw Things wiki and exported files of 2023-2025 (format only); the crea
 from __future__ import annotations
 
 from detectors.metadata.fields import EmbeddedFields, Layer
-from detectors.metadata.parsers.claim import Claim, extras, first_text, parse_object
+from detectors.metadata.json_values import extras, first_text
+from detectors.metadata.parsers.claim import Claim
 
 _SLOTS = ((Layer.XMP, "exif:UserComment"), (Layer.EXIF, "UserComment"), (Layer.TEXT_CHUNK, "UserComment"))
 _KEYS = {"c", "model", "sampler", "seed", "steps"}
@@ -15,7 +16,7 @@ _KEYS = {"c", "model", "sampler", "seed", "steps"}
 def parse_draw_things(fields: EmbeddedFields) -> Claim | None:
     """Return a Draw Things record, or None."""
     for found in fields.select(_SLOTS):
-        record = parse_object(found.text)
+        record = found.record
         if record is None or not record.keys() >= _KEYS:
             continue
         return Claim(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from detectors.metadata.fields import EmbeddedFields, Layer
-from detectors.metadata.parsers.claim import Claim, as_text, parse_object
+from detectors.metadata.json_values import as_text
+from detectors.metadata.parsers.claim import Claim
 
 _SPELLINGS = (
     {
@@ -48,7 +49,7 @@ def parse_easy_diffusion(fields: EmbeddedFields) -> Claim | None:
     if claim is not None:
         return claim
     for found in fields.all(Layer.EXIF, "UserComment"):
-        record = parse_object(found.text)
+        record = found.record
         if record is not None:
             return _read(lambda name, record=record: as_text(record.get(name)), found.where)  # type: ignore[misc]
     return None

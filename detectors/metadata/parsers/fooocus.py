@@ -11,7 +11,8 @@ import re
 from dataclasses import replace
 
 from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
-from detectors.metadata.parsers.claim import Claim, as_list, as_text, extras, first_text, parse_object
+from detectors.metadata.json_values import as_list, as_text, extras, first_text
+from detectors.metadata.parsers.claim import Claim
 from detectors.metadata.parsers.infotext import read_infotext
 
 _SLOTS = (
@@ -31,7 +32,7 @@ def parse_fooocus(fields: EmbeddedFields) -> Claim | None:
     if in_exif:  # a maker note of any camera may say anything; the version in Software settles it
         marked = marked and _names_fooocus(fields.get(Layer.EXIF, "Software"))
     for found in fields.select(_SLOTS):
-        record = parse_object(found.text)
+        record = found.record
         if record is not None and (marked or _looks_right(record)):
             return _claim(found, {key.casefold().replace(" ", "_"): value for key, value in record.items()})
         if record is None and marked:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 
 from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
-from detectors.metadata.parsers.claim import MAX_EXTRA, Claim, as_list, as_object, first_text, parse_json, parse_object
+from detectors.metadata.json_values import MAX_EXTRA, as_list, as_object, first_text, parse_json
+from detectors.metadata.parsers.claim import Claim
 
 MAX_INFOTEXT = 200_000
 """Characters examined: prompts with regional syntax reach about 20,000."""
-MAX_SETTINGS = 200
-"""Settings per line: a WebUI with every extension on writes about 100."""
+MAX_SETTINGS = 400
+"""Settings per line, stray commas included: a WebUI with every extension on writes about 100."""
 
 SLOTS = (
     (Layer.TEXT_CHUNK, "parameters"),
@@ -37,6 +38,9 @@ _STEPS = re.compile(r"(?:^|\n|(?<=\s))Steps: \d{1,6}(?=,|\s|$)")
 _NEGATIVE = re.compile(r"(?:^|\n|(?<=\s))Negative prompt:[ ]?")
 _KEY = re.compile(r"\s*([A-Za-z0-9][\w \-/.+]{0,60}):[ ]?")
 _CLOSERS = {"{": "}", "[": "]"}
+_OPENERS = ('"', "{", "[")
+_TOKENS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
+_PLAIN_END = re.compile(r"[,\n]")
 _CORE = frozenset({"Sampler", "Seed", "CFG scale", "Size", "Model", "Model hash", "Version"})
 _TAKEN = frozenset({"Steps", "Sampler", "Seed", "CFG scale", "Size", "Model"})
 
@@ -56,7 +60,7 @@ def read_infotext(found: MetadataField) -> Claim | None:
     A settings line counts when it has ``Steps`` and at least two of the settings every such tool writes, so that a
     caption that happens to say "Steps: 3" is not one.
     """
-    if parse_object(found.text) is not None:
+    if found.record is not None:
         return None  # a record of its own that may quote an infotext
     text = found.text[:MAX_INFOTEXT]
     anchors = list(_STEPS.finditer(text))
@@ -98,10 +102,13 @@ def _split_prompts(head: str) -> tuple[str, str]:
 
 
 def split_settings(line: str) -> dict[str, str]:
-    """Return the settings of ``Key: value, Key: "quoted, value", Key: {...}``; the first of equal keys wins."""
+    """Return the settings of ``Key: value, Key: "quoted, value", Key: {...}``; the first of equal keys wins.
+
+    Linear in the text: once a quote or bracket has not closed, no later value may hold commas either.
+    """
     settings: dict[str, str] = {}
-    at = 0
-    while at < len(line) and len(settings) < MAX_SETTINGS:
+    at, nesting = 0, True
+    for _ in range(MAX_SETTINGS):
         match = _KEY.match(line, at)
         if match is None:
             comma = line.find(",", at)
@@ -109,41 +116,35 @@ def split_settings(line: str) -> dict[str, str]:
                 break
             at = comma + 1
             continue
-        end = _value_end(line, match.end())
+        end = _nested_end(line, match.end()) if nesting and line[match.end() : match.end() + 1] in _OPENERS else None
+        if end is None:
+            nesting = nesting and line[match.end() : match.end() + 1] not in _OPENERS
+            plain = _PLAIN_END.search(line, match.end())
+            end = plain.start() if plain else len(line)
         settings.setdefault(match[1].strip(), line[match.end() : end].strip().strip('"'))
         at = end + 1
+        if at > len(line):
+            break
     return settings
 
 
-def _value_end(line: str, start: int) -> int:
-    """Return the index of the comma or newline that ends a value: outside quotes, braces and brackets."""
+def _nested_end(line: str, start: int) -> int | None:
+    """Return where a value that opens with a quote or bracket ends: its closing one, or None when it never closes."""
     waiting: list[str] = []
     quoted = False
-    structured = line[start : start + 1] in ('"', "{", "[")
-    at = start
-    while at < len(line):
-        char = line[at]
+    for token in _TOKENS.finditer(line, start):
+        char = token.group()
         if quoted:
-            if char == "\\":
-                at += 1
-            elif char == '"':
-                quoted = False
-        elif structured and char == '"':
+            quoted = char != '"'
+        elif char == '"':
             quoted = True
-        elif structured and char in _CLOSERS:
+        elif char in _CLOSERS:
             waiting.append(_CLOSERS[char])
         elif waiting and char == waiting[-1]:
             waiting.pop()
-        elif not waiting and char in ",\n":
-            return at
-        at += 1
-    return len(line) if not (quoted or waiting) else _plain_end(line, start)
-
-
-def _plain_end(line: str, start: int) -> int:
-    """Return where a value ends when its quotes or brackets never close: at the next comma."""
-    comma = line.find(",", start)
-    return comma if comma >= 0 else len(line)
+        if not quoted and not waiting:
+            return token.end()
+    return None
 
 
 def _tool(settings: dict[str, str]) -> str | None:

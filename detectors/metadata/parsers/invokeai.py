@@ -8,16 +8,8 @@ from __future__ import annotations
 import re
 
 from detectors.metadata.fields import EmbeddedFields, MetadataField
-from detectors.metadata.parsers.claim import (
-    Claim,
-    as_list,
-    as_object,
-    as_text,
-    extras,
-    first_text,
-    parse_object,
-    size_of,
-)
+from detectors.metadata.json_values import as_list, as_object, as_text, extras, first_text, size_of
+from detectors.metadata.parsers.claim import Claim
 
 _TOOL = "InvokeAI"
 _NEGATIVE = re.compile(r"\[([^\[\]]*)\]")
@@ -34,14 +26,14 @@ def parse_invokeai(fields: EmbeddedFields) -> Claim | None:
         if claim is not None:
             return claim
     graph = fields.named("invokeai_graph") or fields.named("invokeai_workflow")
-    if graph is not None and parse_object(graph.text) is not None:
+    if graph is not None and graph.record is not None:
         return Claim(tool=_TOOL, where=graph.where)
     return None
 
 
 def _current(found: MetadataField) -> Claim | None:
     """Read ``invokeai_metadata``."""
-    record = parse_object(found.text)
+    record = found.record
     if not record:
         return None
     model = record.get("model")
@@ -63,7 +55,7 @@ def _current(found: MetadataField) -> Claim | None:
 
 def _second(found: MetadataField) -> Claim | None:
     """Read ``sd-metadata``."""
-    record = parse_object(found.text)
+    record = found.record
     if not record or "image" not in record:
         return None
     image = as_object(record.get("image"))

@@ -18,7 +18,7 @@ _SLOTS = (
     (Layer.IPTC, "Caption-Abstract"),
 )
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_JOB = re.compile(rf"\s*Job ID:\s*({_UUID})\s*$")
+_JOB = re.compile(rf"Job ID:\s*({_UUID})\s*$")
 _PARAMETER = re.compile(r"\s--([a-z]{1,20})(?:\s+((?:(?!\s--).){1,200}?))?(?=\s+--|\s*$)", re.DOTALL)
 _MODELS = {"v": "Midjourney v", "version": "Midjourney v", "niji": "Niji "}
 MAX_DESCRIPTION = 20_000

@@ -6,14 +6,15 @@ Source: NovelAI novelai-image-metadata repository and its v3/v4 files (format on
 from __future__ import annotations
 
 from detectors.metadata.fields import EmbeddedFields, Layer
-from detectors.metadata.parsers.claim import Claim, as_object, extras, first_text, parse_object, size_of
+from detectors.metadata.json_values import as_object, extras, first_text, parse_object, size_of
+from detectors.metadata.parsers.claim import Claim
 
 
 def parse_novelai(fields: EmbeddedFields) -> Claim | None:
     """Return a NovelAI record, or None."""
     software = fields.named("Software") or fields.get(Layer.EXIF, "Software")
     comment = fields.named("Comment") or fields.get(Layer.EXIF, "UserComment")
-    record = parse_object(comment.text) if comment is not None else None
+    record = comment.record if comment is not None else None
     if record is not None and isinstance(record.get("Comment"), str):
         record = parse_object(str(record["Comment"]))  # WebP: the whole set of texts as one JSON object
     named = software is not None and software.text.strip().casefold() == "novelai"

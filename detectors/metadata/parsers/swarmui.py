@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from detectors.metadata.fields import EmbeddedFields, Layer
-from detectors.metadata.parsers.claim import Claim, as_object, extras, first_text, parse_object, size_of
+from detectors.metadata.json_values import as_object, extras, first_text, size_of
+from detectors.metadata.parsers.claim import Claim
 
 _SLOTS = (
     (Layer.TEXT_CHUNK, "parameters"),
@@ -21,7 +22,7 @@ def parse_swarmui(fields: EmbeddedFields) -> Claim | None:
     for found in fields.select(_SLOTS):
         if "sui_image_params" not in found.text:
             continue
-        record = parse_object(found.text)
+        record = found.record
         if record is None or not isinstance(record.get("sui_image_params"), dict):
             continue
         settings = as_object(record["sui_image_params"])

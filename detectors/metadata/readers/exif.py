@@ -104,6 +104,8 @@ def read_exif(blob: bytes, where: str, out: FieldCollector) -> None:
         where: block name for people, e.g. ``JPEG EXIF``.
         out: receives texts, and notes for what cannot be read.
     """
+    if not out.admit(Layer.EXIF, where):
+        return
     blob = blob.removeprefix(b"Exif\x00\x00")
     if len(blob) < 8 or blob[:4] not in (b"II*\x00", b"MM\x00*"):
         out.fail(where, "no TIFF header")
@@ -136,12 +138,14 @@ def _read_directory(block: _Block, offset: int, directory: str, out: FieldCollec
         _fail(block, directory, f"{count} entries in one directory", out)
         return []
     further: list[tuple[int, str]] = []
+    read: set[int] = set()
     for index in range(count):
         at = offset + 2 + 12 * index
         tag, kind = block.number(at, "H"), block.number(at + 2, "H")
         if tag == _EXIF_IFD:
             further.append((block.number(at + 8, "I"), _EXIF))
-        elif tag in TAGS or tag in (_XMP_TAG, _IPTC_TAG):
+        elif (tag in TAGS or tag in (_XMP_TAG, _IPTC_TAG)) and tag not in read:
+            read.add(tag)  # repeated tags that share one long text would multiply the work
             raw = _value_bytes(block, at, kind)
             if raw is None:
                 out.fail(f"{block.where} {TAGS.get(tag, str(tag))}", "points outside the block")

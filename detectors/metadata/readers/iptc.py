@@ -54,6 +54,8 @@ def read_photoshop(blob: bytes, where: str, out: FieldCollector) -> None:
 
 def read_iim(blob: bytes, where: str, out: FieldCollector) -> None:
     """Collect the known datasets of an IIM record."""
+    if not out.admit(Layer.IPTC, where):
+        return
     at = 0
     for _ in range(MAX_DATASETS):
         if at + 5 > len(blob) or blob[at] != 0x1C:

@@ -5,6 +5,7 @@ Source: ISO/IEC 10918-1 annex B; Exif 3.0 section 4.7; XMP part 3 section 1.1.3;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from detectors.metadata.text import decode_text
 
 MAX_SEGMENTS = 4096
 """Segments before the scan: a 40 MB manifest in 64 kB segments is 640."""
+_FILL = re.compile(rb"\xff{2,}")
+"""Fill bytes before a marker. Source: ISO/IEC 10918-1 B.1.1.2."""
 _EXIF = b"Exif\x00\x00"
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\x00"
@@ -39,8 +42,9 @@ def walk_segments(data: bytes) -> Iterator[Segment]:
     """Yield the segments between SOI and the first SOS, which is yielded last, as far as the bytes go."""
     at = 2
     for _ in range(MAX_SEGMENTS):
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
+        fill = _FILL.match(data, at)
+        if fill is not None:
+            at = fill.end() - 1
         if at + 4 > len(data) or data[at] != 0xFF:
             return
         marker = data[at + 1]
@@ -74,7 +78,7 @@ def read_jpeg(data: bytes, out: FieldCollector) -> None:
             photoshop.append(payload[len(_PHOTOSHOP) :])
         elif segment.marker == 0xEB:
             jumbf.append(payload[_JUMBF_HEADER:])
-        elif segment.marker == 0xFE:
+        elif segment.marker == 0xFE and out.admit(Layer.COMMENT, "JPEG comment"):
             out.add(Layer.COMMENT, "Comment", decode_text(payload).strip("\x00"), "JPEG comment")
     if photoshop:
         read_photoshop(b"".join(photoshop), "JPEG Photoshop", out)

@@ -21,6 +21,8 @@ _NAMES = {b"\x6fclaim_generator": "claim_generator", b"\x6dsoftwareAgent": "soft
 
 def read_credential_names(box: bytes, where: str, out: FieldCollector) -> None:
     """Collect the software names of a JUMBF box as texts of the credential layer."""
+    if not out.admit(Layer.CREDENTIAL, where):
+        return
     kept = 0
     for match in _KEYS.finditer(box):
         text = _cbor_text(box, match.end())

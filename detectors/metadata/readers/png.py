@@ -72,6 +72,8 @@ def _read_text(kind: str, body: bytes, out: FieldCollector) -> None:
     keyword_bytes, found, rest = body.partition(b"\x00")
     keyword = keyword_bytes[:79].decode("latin-1")
     where = f"PNG {kind}"
+    if not out.admit(Layer.TEXT_CHUNK, where):
+        return
     if not found:
         out.fail(where, "no keyword")
         return

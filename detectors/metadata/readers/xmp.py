@@ -98,6 +98,8 @@ def _property_name(qualified: str) -> str | None:
 
 def read_xmp(packet: bytes, where: str, out: FieldCollector) -> None:
     """Collect every property of an XMP packet; what was read before an error is kept and the error noted."""
+    if not out.admit(Layer.XMP, where):
+        return
     if len(packet) > MAX_XMP_BYTES:
         out.fail(where, f"longer than {MAX_XMP_BYTES} bytes")
         return
@@ -113,4 +115,6 @@ def read_xmp(packet: bytes, where: str, out: FieldCollector) -> None:
     except (ParseError, ValueError, LookupError):
         out.fail(where, "not well-formed XML")
     for name, text in target.found:
+        if out.full:
+            break
         out.add(Layer.XMP, name, text, f"{where} {name}")

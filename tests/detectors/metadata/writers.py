@@ -182,3 +182,37 @@ def hidden_colour(payload: bytes, magic: bytes = b"stealth_rgbinfo", side: int =
 
 def upload(data: bytes) -> Upload:
     return load_upload(data)
+
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def shared_text_tiff(entries: int, size: int) -> bytes:
+    """An EXIF block whose entries all point at one long text."""
+    at = 8 + 2 + 12 * entries + 4
+    directory = b"".join(struct.pack(">HHII", 0x010E + index % 4, 2, size, at) for index in range(entries))
+    return b"MM\0*\0\0\0\x08" + struct.pack(">H", entries) + directory + bytes(4) + b"\xe9" * size
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + kind + body
+
+
+def avif_exif(exif: bytes, packet: str) -> bytes:
+    """The metadata part of an AVIF file: an Exif item and an XMP item, no picture."""
+    items = (bytes(4) + exif, packet.encode())
+    infe = box(b"infe", b"\x02\0\0\0\0\x01\0\0Exif\0") + box(
+        b"infe", b"\x02\0\0\0\0\x02\0\0mime\0application/rdf+xml\0"
+    )
+    ftyp = box(b"ftyp", b"avif\0\0\0\0avifmif1")
+    iinf = box(b"iinf", bytes(4) + struct.pack(">H", 2) + infe)
+    start = len(ftyp) + 12 + len(iinf) + 8 + 8 + 2 * 14 + 8
+
+    def iloc() -> bytes:
+        rows, at = b"", start
+        for number, item in enumerate(items, 1):
+            rows += struct.pack(">HHHII", number, 0, 1, at, len(item))
+            at += len(item)
+        return box(b"iloc", bytes(4) + b"\x44\x00" + struct.pack(">H", len(items)) + rows)
+
+    return ftyp + box(b"meta", bytes(4) + iinf + iloc()) + box(b"mdat", b"".join(items))

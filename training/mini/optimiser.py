@@ -10,6 +10,7 @@ Source: K. Jordan et al. 2024, "Muon" (kellerjordan.github.io/posts/muon), quint
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -77,18 +78,27 @@ class MuonAdamW:
         return self._rate * (self._floor + (1.0 - self._floor) * 0.5 * (1.0 + math.cos(math.pi * done)))
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Apply the gradients, then clear them."""
+    def step(self, share: tuple[int, int] = (0, 1), gather: Callable[[list[Tensor]], None] | None = None) -> None:
+        """Apply the gradients, then clear them.
+
+        Args:
+            share: (worker, workers); a worker orthogonalises every ``workers``-th matrix only.
+            gather: sums tensors over the workers in place; needed when there are several.
+        """
         rate = self.rate()
-        for parameter, momentum in zip(self._matrices, self._momenta, strict=True):
-            if parameter.grad is None:
-                continue
-            momentum.lerp_(parameter.grad, 1.0 - MOMENTUM)
-            update = parameter.grad.lerp(momentum, MOMENTUM)
-            flat = orthogonalise(update.reshape(update.shape[0], -1))
-            scale = 0.2 * math.sqrt(max(flat.shape))
-            parameter.add_(flat.reshape(parameter.shape), alpha=-rate * scale)
+        updates = []
+        for index, (parameter, momentum) in enumerate(zip(self._matrices, self._momenta, strict=True)):
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            momentum.lerp_(gradient, 1.0 - MOMENTUM)
+            update = gradient.lerp(momentum, MOMENTUM)
+            mine = index % share[1] == share[0]
+            flat = update.reshape(update.shape[0], -1)
+            updates.append(orthogonalise(flat) if mine else torch.zeros_like(flat))
             parameter.grad = None
+        if gather is not None:
+            gather(updates)
+        for parameter, flat in zip(self._matrices, updates, strict=True):
+            parameter.add_(flat.view_as(parameter), alpha=-rate * 0.2 * math.sqrt(max(flat.shape)))
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.step()

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from training.mini.latents import WORDINGS, load_latents
 from training.mini.optimiser import MovingAverage, MuonAdamW
-from training.mini.store import CHECKPOINT_EVERY_S, SEED, load_checkpoint, prepare_torch, save_checkpoint
+from training.mini.parallel import WORKERS, average_gradients, launch, sum_over_workers
+from training.mini.store import CHECKPOINT_EVERY_S, SEED, load_checkpoint, save_checkpoint
 from training.mini.text import WIDTH, load_text, tokenise
 from training.mini.vae import LATENT_CHANNELS, LATENT_SIZE
 
@@ -49,11 +50,12 @@ def build_unet() -> UNet2DConditionModel:
         out_channels=LATENT_CHANNELS,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(48, 96, 128),
+        block_out_channels=(32, 96, 128),
         layers_per_block=1,
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
-        norm_num_groups=16,
+        norm_num_groups=8,
+        only_cross_attention=(False, True, False),  # self-attention at 8x8 only: a sixth less work
     )
 
 
@@ -98,48 +100,62 @@ def _states(tower: CLIPTextModel, tokens: Tensor, empty: Tensor) -> Tensor:
     return states
 
 
+def _resume(unet: UNet2DConditionModel, optimiser: MuonAdamW, average: MovingAverage) -> float:
+    """Take back the last checkpoint, where there is one, and return the seconds trained so far."""
+    state = load_checkpoint("unet")
+    if state is None:
+        return 0.0
+    unet.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    average.shadow = state["average"]
+    return float(state["seconds"])
+
+
+def _train_worker(worker: int, steps: int, rate: float, batch: int) -> None:
+    torch.manual_seed(SEED)
+    latents, tokens = load_latents()
+    tokenizer, tower = load_text()
+    empty = tokenise(tokenizer, [""])
+    products = alpha_bars()
+    unet = build_unet()
+    parameters = list(unet.parameters())
+    optimiser = MuonAdamW(unet, rate=rate, steps=steps, warmup=60, floor=0.02, hold=HOLD_SHARE)
+    average = MovingAverage(unet, AVERAGE_DECAY)
+    seconds = _resume(unet, optimiser, average)
+    began = saved = time.monotonic()
+    smoothed = 0.0
+    while optimiser.step_number < steps:
+        step = optimiser.step_number
+        torch.manual_seed((SEED * 1000 + step) * WORKERS + worker)
+        rows = torch.randint(len(latents), (batch // WORKERS,))
+        words = tokens[rows, torch.randint(WORDINGS, (len(rows),))]
+        loss = diffusion_loss(unet, latents[rows].float(), _states(tower, words, empty), products)
+        loss.backward()
+        average_gradients(parameters)
+        optimiser.step((worker, WORKERS), sum_over_workers)
+        value = float(loss.detach())
+        smoothed = value if smoothed == 0.0 else 0.98 * smoothed + 0.02 * value
+        now = time.monotonic()
+        if worker > 0:
+            continue
+        average.update(unet, step)
+        if step % 50 == 0:
+            print(f"unet step {step}/{steps} loss {smoothed:.4f} {seconds + now - began:.0f} s", flush=True)
+        if now - saved > CHECKPOINT_EVERY_S or optimiser.step_number == steps:
+            saved = now
+            state = {"model": unet.state_dict(), "optimiser": optimiser.state_dict(), "average": average.shadow}
+            save_checkpoint("unet", {**state, "step": optimiser.step_number, "seconds": seconds + now - began})
+
+
 def train(*, steps: int, rate: float, batch: int) -> None:
     """Train, or go on training, until ``steps`` steps of ``batch`` latents are done.
 
     Args:
         steps: total number of steps; the rate is held for 60 % of them, then decays to 2 %.
         rate: peak learning rate.
-        batch: latents in a step.
+        batch: latents in a step, shared by the workers.
     """
-    prepare_torch(SEED)
-    latents, tokens = load_latents()
-    tokenizer, tower = load_text()
-    empty = tokenise(tokenizer, [""])
-    products = alpha_bars()
-    unet = build_unet()
-    optimiser = MuonAdamW(unet, rate=rate, steps=steps, warmup=60, floor=0.02, hold=HOLD_SHARE)
-    average = MovingAverage(unet, AVERAGE_DECAY)
-    state = load_checkpoint("unet")
-    seconds = 0.0
-    if state is not None:
-        unet.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        average.shadow = state["average"]
-        seconds = state["seconds"]
-    began = saved = time.monotonic()
-    running = 0.0
-    while optimiser.step_number < steps:
-        step = optimiser.step_number
-        torch.manual_seed(SEED * 1000 + step)
-        rows = torch.randint(len(latents), (batch,))
-        words = tokens[rows, torch.randint(WORDINGS, (batch,))]
-        loss = diffusion_loss(unet, latents[rows].float(), _states(tower, words, empty), products)
-        loss.backward()
-        optimiser.step()
-        average.update(unet, step)
-        running = float(loss.detach()) if step == 0 or running == 0.0 else 0.98 * running + 0.02 * float(loss.detach())
-        now = time.monotonic()
-        if step % 50 == 0:
-            print(f"unet step {step}/{steps} loss {running:.4f} {seconds + now - began:.0f} s", flush=True)
-        if now - saved > CHECKPOINT_EVERY_S or optimiser.step_number == steps:
-            saved = now
-            state = {"model": unet.state_dict(), "optimiser": optimiser.state_dict(), "average": average.shadow}
-            save_checkpoint("unet", {**state, "step": optimiser.step_number, "seconds": seconds + now - began})
+    launch(_train_worker, steps, rate, batch)
 
 
 def load_unet() -> tuple[UNet2DConditionModel, int, float]:

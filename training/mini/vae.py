@@ -154,7 +154,7 @@ def train(*, steps: int, rate: float, decoder_only: bool, whole_from: float, nam
         step = optimiser.step_number
         torch.manual_seed(SEED + step)
         whole = step >= whole_from * steps
-        pictures = batch_at(SEED, step, size=IMAGE_SIZE_PX if whole else CROP_PX, batch=2 if whole else 5)
+        pictures = batch_at(SEED, step, size=IMAGE_SIZE_PX if whole else CROP_PX, batch=1 if whole else 3)
         error, divergence = _train_step(vae, pictures.to(memory_format=torch.channels_last), decoder_only=decoder_only)
         optimiser.step()
         average.update(vae, step)

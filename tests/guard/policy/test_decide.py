@@ -2,7 +2,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.policy.decide import Policy
@@ -116,12 +116,14 @@ def test_a_policy_without_image_checker_flags_every_picture(default: Policy) -> 
     assert policy.decide([finding()], stage="image").action is Action.BLOCK
 
 
+@settings(deadline=None)
 @given(findings=st.lists(any_finding(), max_size=4), stage=st.sampled_from(["prompt", "image"]))
 def test_strict_never_allows_more_than_default(findings: list[Finding], stage: str) -> None:
     default, strict = load_named(POLICIES, "default"), load_named(POLICIES, "strict")
     assert RANK[strict.decide(findings, stage=stage).action] >= RANK[default.decide(findings, stage=stage).action]
 
 
+@settings(deadline=None)
 @given(findings=st.lists(any_finding(), max_size=3), extra=any_finding())
 def test_one_more_finding_never_weakens(findings: list[Finding], extra: Finding) -> None:
     policy = load_named(POLICIES, "default")
@@ -129,6 +131,7 @@ def test_one_more_finding_never_weakens(findings: list[Finding], extra: Finding)
     assert RANK[after.action] >= RANK[before.action]
 
 
+@settings(deadline=None)
 @given(one=any_finding(), score=st.floats(0, 1), severity=st.integers(0, 7))
 def test_a_worse_finding_never_weakens(one: Finding, score: float, severity: int) -> None:
     policy = load_named(POLICIES, "strict")
@@ -137,6 +140,7 @@ def test_a_worse_finding_never_weakens(one: Finding, score: float, severity: int
     assert RANK[after.action] >= RANK[before.action]
 
 
+@settings(deadline=None)
 @given(findings=st.lists(any_finding(), max_size=4), seed=st.randoms())
 def test_the_order_of_findings_does_not_matter(findings: list[Finding], seed: object) -> None:
     policy = load_named(POLICIES, "default")

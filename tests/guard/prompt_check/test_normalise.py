@@ -1,6 +1,6 @@
 # ruff: noqa: RUF001 - look-alike characters are what is tested
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.prompt_check.normalise import MAX_VIEWS, canonical, fold, turns_weights_around, views
@@ -87,6 +87,7 @@ def test_canonical_is_the_last_word() -> None:
     assert canonical("A r.e.d b0аt, mooon").text == "a red boat, moon"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_every_view_maps_into_the_original(text: str) -> None:
     found = views(text)
@@ -97,6 +98,7 @@ def test_every_view_maps_into_the_original(text: str) -> None:
         assert list(view.origin) == sorted(view.origin)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=0x24F, categories=("L", "N", "Z", "P")), max_size=60))
 def test_folding_twice_changes_nothing(text: str) -> None:
     once = fold(text).text

@@ -1,0 +1,279 @@
+"""``image.nudity``: the open NudeNet detector, class by class, on the whole picture and on crops of it.
+
+The detector (YOLOv8n, 320 x 320, 18 classes with boxes) comes with the optional package ``nudenet``; its LICENSE file
+is AGPL-3.0. Only the ONNX file of the package is used: its digest is pinned here, arrays go in directly, nothing is
+written to disk, one thread. Which classes count, from which score on and how severe they are, is the policy's
+business; an exposed class together with a face is a hard finding (intimate imagery of an identifiable person).
+
+Scores are the detector's own, not calibrated probabilities. It is weak on drawings.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from guard.errors import CheckError, ConfigError, WeightsError
+from guard.image_check.views import views
+from guard.records import RGB8, Finding, Region
+from guard.weights import WeightSpec, verify_file
+
+DETECTOR = WeightSpec(
+    id="nudenet.320n",
+    revision="3.4.2",
+    sha256="c15d8273adad2d0a92f014cc69ab2d6c311a06777a55545f2c4eb46f51911f0f",
+    size_bytes=12150158,
+    licence="AGPL-3.0",
+    source_url="https://pypi.org/project/nudenet/3.4.2/",
+)
+"""The file inside the wheel."""
+INPUT_PX = 320
+CLASSES = (
+    "FEMALE_GENITALIA_COVERED",
+    "FACE_FEMALE",
+    "BUTTOCKS_EXPOSED",
+    "FEMALE_BREAST_EXPOSED",
+    "FEMALE_GENITALIA_EXPOSED",
+    "MALE_BREAST_EXPOSED",
+    "ANUS_EXPOSED",
+    "FEET_EXPOSED",
+    "BELLY_COVERED",
+    "FEET_COVERED",
+    "ARMPITS_COVERED",
+    "ARMPITS_EXPOSED",
+    "FACE_MALE",
+    "BELLY_EXPOSED",
+    "MALE_GENITALIA_EXPOSED",
+    "ANUS_COVERED",
+    "FEMALE_BREAST_COVERED",
+    "BUTTOCKS_COVERED",
+)
+"""Order of the detector's outputs. Source: ``names`` in the metadata of the ONNX file."""
+FACES = frozenset({"FACE_FEMALE", "FACE_MALE"})
+INTIMATE = frozenset({"FEMALE_BREAST_EXPOSED", "FEMALE_GENITALIA_EXPOSED", "MALE_GENITALIA_EXPOSED", "ANUS_EXPOSED"})
+"""What makes a picture with a face intimate imagery. Source: US TAKE IT DOWN Act, section 2(a), "intimate parts"."""
+HARD_SCORE = 0.5
+"""Both the face and the intimate class must reach this score for the hard finding; no policy can change it."""
+MIN_SCORE = 0.2
+"""Detections below are dropped. Source: NudeNet's own ``_postprocess``."""
+SAME_BOX_IOU = 0.45
+"""Boxes of one class that overlap more are one detection. Source: NudeNet's own NMS threshold."""
+
+
+class ClassLimit(Protocol):
+    """How one class counts; ``guard.policy.schema.NudityClass`` is one."""
+
+    @property
+    def min_score(self) -> float:
+        """Return the score, 0..1, from which the class counts."""
+        ...
+
+    @property
+    def severity(self) -> int:
+        """Return the severity, 0..7."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One box of the detector, in pixels of the whole picture."""
+
+    name: str
+    score: float
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def region(self) -> Region:
+        """Return the box in whole pixels."""
+        return Region(x=round(self.x), y=round(self.y), width=round(self.width), height=round(self.height))
+
+
+class NudityChecker:
+    """Implements ``ImageChecker`` with the NudeNet detector.
+
+    Attributes:
+        id: ``image.nudity``.
+        digest: SHA-256 of the detector file.
+    """
+
+    id: str = "image.nudity"
+
+    def __init__(self, *, classes: Mapping[str, ClassLimit]) -> None:
+        """Find, check and load the detector.
+
+        Args:
+            classes: class of CLASSES -> from which score on it counts, and how severe it is.
+
+        Raises:
+            ConfigError: the package ``nudenet`` is not installed, or a class does not exist.
+            WeightsError: its detector is not the pinned file.
+        """
+        unknown = sorted(set(classes) - set(CLASSES))
+        if unknown:
+            raise ConfigError(
+                f"The policy sets limits for nudity classes that do not exist: {', '.join(unknown)}.",
+                next_step=f"Use classes of this list: {', '.join(CLASSES)}.",
+            )
+        self._classes = dict(classes)
+        self._session = _load(verify_file(_detector_file(), DETECTOR))
+        self.digest = DETECTOR.sha256
+
+    def check(self, pixels: RGB8) -> Sequence[Finding]:
+        """Return one finding for each class that counts, and the hard one for intimate parts with a face.
+
+        Raises:
+            CheckError: the detector failed or gave numbers that are not finite.
+        """
+        detections = self.detect(pixels)
+        findings = [
+            self._finding(name, limit, seen)
+            for name, limit in self._classes.items()
+            if (seen := [d for d in detections if d.name == name and d.score >= limit.min_score])
+        ]
+        intimate = [d for d in detections if d.name in INTIMATE and d.score >= HARD_SCORE]
+        faces = [d for d in detections if d.name in FACES and d.score >= HARD_SCORE]
+        if intimate and faces:
+            findings.append(
+                Finding(
+                    checker=self.id,
+                    category="likeness",
+                    score=min(max(d.score for d in intimate), max(d.score for d in faces)),
+                    severity=7,
+                    reason="The picture shows intimate parts together with a face.",
+                    hard=True,
+                    regions=tuple(d.region for d in (*intimate, *faces)),
+                )
+            )
+        return findings
+
+    def detect(self, pixels: RGB8) -> list[Detection]:
+        """Return all detections, best first, in coordinates of the whole picture.
+
+        Args:
+            pixels: (H, W, 3) uint8.
+
+        Raises:
+            CheckError: the detector failed or gave numbers that are not finite.
+        """
+        found: list[Detection] = []
+        for view in views(pixels, input_px=INPUT_PX):
+            batch, scale = to_input(view.pixels)
+            try:
+                output = self._session.run(None, {"images": batch})[0]
+            except Exception as exc:  # onnxruntime raises its own kinds; every one means "could not decide": CheckError
+                raise CheckError("The nudity detector failed on a picture, so it cannot be cleared.") from exc
+            height, width = view.pixels.shape[:2]
+            found += read_output(np.asarray(output)[0], scale=scale, size=(width, height), offset=(view.x, view.y))
+        return suppress(found)
+
+    def _finding(self, name: str, limit: ClassLimit, seen: Sequence[Detection]) -> Finding:
+        """Return the finding of one class."""
+        return Finding(
+            checker=self.id,
+            category="sexual",
+            score=max(d.score for d in seen),
+            severity=limit.severity,
+            reason=f"The nudity detector sees: {name.replace('_', ' ').lower()}.",
+            regions=tuple(d.region for d in seen),
+        )
+
+
+def to_input(pixels: RGB8) -> tuple[NDArray[np.float32], float]:
+    """Return the (1, 3, 320, 320) input, padded with black at the right and bottom, and picture pixels per input pixel.
+
+    Source: NudeNet's own ``_read_image``. Differs: RGB order (measured: a face in RGB scores .81, in BGR .72), Pillow.
+    """
+    height, width = pixels.shape[:2]
+    scale = max(height, width) / INPUT_PX
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    canvas = np.zeros((INPUT_PX, INPUT_PX, 3), np.float32)
+    canvas[: size[1], : size[0]] = small / np.float32(255.0)
+    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None]), scale
+
+
+def read_output(
+    output: NDArray[np.float32], *, scale: float, size: tuple[int, int], offset: tuple[int, int]
+) -> list[Detection]:
+    """Turn the detector's (22, boxes) output into detections.
+
+    Args:
+        output: rows centre x, centre y, width, height in input pixels, then one score row for each class.
+        scale: picture pixels per input pixel.
+        size: (width, height) of the view; boxes are clipped to it.
+        offset: (x, y) of the view in the picture.
+
+    Raises:
+        CheckError: the output has another shape or holds numbers that are not finite.
+    """
+    if output.ndim != 2 or output.shape[0] != 4 + len(CLASSES) or not np.isfinite(output).all():
+        raise CheckError("The nudity detector gave an answer that cannot be read, so the picture cannot be cleared.")
+    scores = output[4:]
+    best = scores.argmax(axis=0)
+    values = scores.max(axis=0)
+    found = []
+    for index in np.flatnonzero(values >= MIN_SCORE):
+        centre_x, centre_y, width, height = (float(v) * scale for v in output[:4, index])
+        left, top = max(0.0, centre_x - width / 2), max(0.0, centre_y - height / 2)
+        right, bottom = min(float(size[0]), centre_x + width / 2), min(float(size[1]), centre_y + height / 2)
+        if right <= left or bottom <= top:
+            continue
+        name, score = CLASSES[int(best[index])], min(float(values[index]), 1.0)
+        found.append(Detection(name, score, left + offset[0], top + offset[1], right - left, bottom - top))
+    return found
+
+
+def suppress(detections: Sequence[Detection]) -> list[Detection]:
+    """Keep the best of boxes of one class that overlap by more than SAME_BOX_IOU; best first."""
+    kept: list[Detection] = []
+    for candidate in sorted(detections, key=lambda d: -d.score):
+        if all(d.name != candidate.name or _iou(d, candidate) <= SAME_BOX_IOU for d in kept):
+            kept.append(candidate)
+    return kept
+
+
+def _iou(one: Detection, other: Detection) -> float:
+    """Return intersection over union of two boxes."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (one.width * one.height + other.width * other.height - shared)
+
+
+def _detector_file() -> Path:
+    """Return the ONNX file inside the installed package, without importing it (it would import OpenCV)."""
+    spec = importlib.util.find_spec("nudenet")
+    if spec is None or spec.origin is None:
+        raise ConfigError(
+            "The policy lists image.nudity, but the package nudenet is not installed.",
+            next_step="pip install 'signet-gateway[nudenet]' (its licence is AGPL-3.0), or change the policy.",
+        )
+    return Path(spec.origin).with_name("320n.onnx")
+
+
+def _load(path: Path) -> Any:
+    """Return an ONNX Runtime session with one thread; parallel requests share the cores."""
+    try:
+        import onnxruntime
+    except ImportError as exc:
+        raise ConfigError("image.nudity needs onnxruntime.", next_step="pip install onnxruntime") from exc
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # onnxruntime raises its own kinds; a model that does not load stops the start
+        raise WeightsError(f"The nudity detector {path} cannot be loaded.") from exc

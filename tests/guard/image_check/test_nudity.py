@@ -1,0 +1,161 @@
+import importlib.util
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from guard.errors import CheckError, ConfigError, WeightsError
+from guard.image_check import nudity
+from guard.image_check.nudity import CLASSES, INPUT_PX, Detection, NudityChecker, read_output, suppress, to_input
+from guard.weights import WeightSpec
+
+needs_nudenet = pytest.mark.skipif(importlib.util.find_spec("nudenet") is None, reason="the extra nudenet is absent")
+FACE = {"FACE_FEMALE": SimpleNamespace(min_score=0.5, severity=1)}
+
+
+class ScriptedSession:
+    """Stands in for onnxruntime: returns the scripted (22, boxes) output for every view."""
+
+    def __init__(self, output: np.ndarray) -> None:
+        self.output = output
+
+    def run(self, names: object, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        assert inputs["images"].shape == (1, 3, INPUT_PX, INPUT_PX)
+        return [self.output[None]]
+
+
+def raw(*boxes: tuple[str, float, float, float, float, float]) -> np.ndarray:
+    """(22, n) output from (class, score, centre x, centre y, width, height) in input pixels."""
+    output = np.zeros((4 + len(CLASSES), len(boxes)), np.float32)
+    for column, (name, score, *box) in enumerate(boxes):
+        output[:4, column] = box
+        output[4 + CLASSES.index(name), column] = score
+    return output
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, output: np.ndarray, **limits: tuple[float, int]) -> NudityChecker:
+    monkeypatch.setattr(nudity, "_detector_file", lambda: None)
+    monkeypatch.setattr(nudity, "verify_file", lambda path, spec: path)
+    monkeypatch.setattr(nudity, "_load", lambda path: ScriptedSession(output))
+    return NudityChecker(classes={n: SimpleNamespace(min_score=s, severity=v) for n, (s, v) in limits.items()})
+
+
+GREY = np.full((200, 100, 3), 127, np.uint8)
+
+
+def test_the_policy_decides_which_classes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = raw(("BUTTOCKS_EXPOSED", 0.6, 40, 160, 20, 20), ("FEET_EXPOSED", 0.9, 40, 300, 20, 20))
+    (finding,) = scripted(monkeypatch, output, BUTTOCKS_EXPOSED=(0.5, 4)).check(GREY)
+    assert (finding.category, finding.severity, finding.hard) == ("sexual", 4, False)
+    assert finding.score == pytest.approx(0.6)
+    (region,) = finding.regions
+    assert (region.x, region.y, region.width, region.height) == (19, 94, 12, 12)  # 200 px / 320 = 0.625 per input pixel
+    assert scripted(monkeypatch, output, BUTTOCKS_EXPOSED=(0.7, 4)).check(GREY) == []
+    assert scripted(monkeypatch, output, FEMALE_BREAST_EXPOSED=(0.2, 5)).check(GREY) == []
+
+
+def test_intimate_parts_with_a_face_are_hard_whatever_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    face, part = ("FACE_MALE", 0.8, 40, 40, 30, 30), ("MALE_GENITALIA_EXPOSED", 0.7, 40, 200, 20, 20)
+    (hard,) = scripted(monkeypatch, raw(face, part), FEET_EXPOSED=(1.0, 0)).check(GREY)
+    assert (hard.category, hard.hard, hard.severity, len(hard.regions)) == ("likeness", True, 7, 2)
+    assert scripted(monkeypatch, raw(face), FEET_EXPOSED=(1.0, 0)).check(GREY) == []
+    assert scripted(monkeypatch, raw(part), FEET_EXPOSED=(1.0, 0)).check(GREY) == []
+    weak = ("FACE_MALE", 0.4, 40, 40, 30, 30)
+    assert scripted(monkeypatch, raw(weak, part), FEET_EXPOSED=(1.0, 0)).check(GREY) == []
+
+
+@pytest.mark.parametrize("bad", [np.full((22, 3), np.nan, np.float32), np.zeros((21, 3), np.float32), np.zeros(22)])
+def test_an_unreadable_answer_fails_closed(monkeypatch: pytest.MonkeyPatch, bad: np.ndarray) -> None:
+    with pytest.raises(CheckError):
+        scripted(monkeypatch, bad, FEET_EXPOSED=(0.5, 1)).check(GREY)
+
+
+def test_a_crashing_detector_fails_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    checker = scripted(monkeypatch, raw(), FEET_EXPOSED=(0.5, 1))
+    monkeypatch.setattr(ScriptedSession, "run", lambda *a: 1 / 0)
+    with pytest.raises(CheckError):
+        checker.check(GREY)
+
+
+def test_a_missing_package_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        NudityChecker(classes=FACE)
+    assert "signet-gateway[nudenet]" in caught.value.diagnostics()
+
+
+def test_an_unknown_class_stops_the_start() -> None:
+    with pytest.raises(ConfigError, match="ELBOW"):
+        NudityChecker(classes={"ELBOW": SimpleNamespace(min_score=0.5, severity=1)})
+
+
+@needs_nudenet
+def test_another_detector_file_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = nudity.DETECTOR
+    other = WeightSpec(
+        id=pinned.id,
+        revision=pinned.revision,
+        sha256="0" * 64,
+        size_bytes=pinned.size_bytes,
+        licence=pinned.licence,
+        source_url=pinned.source_url,
+    )
+    monkeypatch.setattr(nudity, "DETECTOR", other)
+    with pytest.raises(WeightsError):
+        NudityChecker(classes=FACE)
+
+
+@pytest.fixture(scope="module")
+def detector() -> NudityChecker:
+    return NudityChecker(classes=FACE)
+
+
+@needs_nudenet
+def test_the_real_detector_finds_the_face_of_the_astronaut(detector: NudityChecker) -> None:
+    (finding,) = detector.check(data.astronaut())
+    (region,) = finding.regions
+    centre = (region.x + region.width / 2, region.y + region.height / 2)
+    assert finding.score > 0.6
+    assert 180 < centre[0] < 270
+    assert 60 < centre[1] < 170
+
+
+@needs_nudenet
+def test_a_small_face_in_a_large_picture_is_not_lost(detector: NudityChecker) -> None:
+    small = np.asarray(Image.fromarray(data.astronaut()).resize((240, 240)))
+    large = np.full((1024, 1400, 3), 90, np.uint8)
+    large[700:940, 1100:1340] = small
+    (finding,) = detector.check(large)
+    (region,) = finding.regions
+    assert 1100 < region.x < 1340
+    assert 700 < region.y < 940
+
+
+@needs_nudenet
+@pytest.mark.parametrize("picture", [data.cat(), data.coffee(), data.rocket()], ids=["cat", "coffee", "rocket"])
+def test_harmless_pictures_have_no_exposed_class(detector: NudityChecker, picture: np.ndarray) -> None:
+    assert [d for d in detector.detect(picture) if d.name in nudity.INTIMATE and d.score > 0.35] == []
+
+
+def test_input_keeps_the_aspect_and_pads_with_black() -> None:
+    batch, scale = to_input(np.full((100, 50, 3), 255, np.uint8))
+    assert batch.shape == (1, 3, INPUT_PX, INPUT_PX)
+    assert scale == pytest.approx(100 / INPUT_PX)
+    assert batch[0, :, :, :160].min() == 1.0
+    assert batch[0, :, :, 160:].max() == 0.0
+
+
+def test_boxes_are_clipped_to_the_view_and_moved_to_the_picture() -> None:
+    (box,) = read_output(raw(("FEET_EXPOSED", 0.5, 0, 0, 40, 40)), scale=2.0, size=(640, 640), offset=(100, 50))
+    assert (box.x, box.y, box.width, box.height) == (100, 50, 40, 40)
+    assert read_output(raw(("FEET_EXPOSED", 0.1, 50, 50, 9, 9)), scale=1.0, size=(320, 320), offset=(0, 0)) == []
+
+
+def test_overlapping_boxes_of_one_class_are_one_detection() -> None:
+    best = Detection("FEET_EXPOSED", 0.9, 0, 0, 10, 10)
+    again = Detection("FEET_EXPOSED", 0.5, 1, 1, 10, 10)
+    other_class = Detection("BELLY_EXPOSED", 0.4, 0, 0, 10, 10)
+    elsewhere = Detection("FEET_EXPOSED", 0.3, 50, 50, 10, 10)
+    assert suppress([again, elsewhere, other_class, best]) == [best, other_class, elsewhere]

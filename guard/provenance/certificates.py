@@ -130,11 +130,12 @@ def _check_leaf(leaf: x509.Certificate, *, now: datetime) -> None:
         )
     usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
     purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)  # c2pa-rs refuses a leaf without it
     if not usage.digital_signature or usage.key_cert_sign:
         raise KeyMaterialError(
             f"The certificate of {name_of(leaf)} is not for signatures; expected digitalSignature, no keyCertSign."
         )
+    if not any(isinstance(extension.value, x509.AuthorityKeyIdentifier) for extension in leaf.extensions):
+        raise KeyMaterialError(f"The certificate of {name_of(leaf)} has no authority key identifier; C2PA requires it.")
     if not ACCEPTED_EKUS & {purpose.dotted_string for purpose in purposes}:
         raise KeyMaterialError(
             f"The certificate of {name_of(leaf)} has no extended key usage that C2PA accepts; expected "

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from guard.provenance.source_types import GENERATIVE, normalise
@@ -42,6 +43,23 @@ INGREDIENT_INVALID = "signet.ingredient.invalid"
 _UNINTERESTING = frozenset({"assertion.hashedURI.match", "claimSignature.insideValidity"})
 _CHAIN = frozenset({"parentOf", "componentOf"})
 """Relationships that make an ingredient's pixels part of the picture; ``inputTo`` does not (C2PA 2.4 section 18.16)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Link:
+    """One manifest of a chain.
+
+    Attributes:
+        manifest: empty for a source without credentials.
+        label: its URN.
+        authentic: its statements are those that were signed, also where the pixels are not.
+        sound: in addition, everything about it validates.
+    """
+
+    manifest: Mapping[str, Any]
+    label: str
+    authentic: bool = True
+    sound: bool = True
 
 
 def describe_store(store: Mapping[str, Any], *, detached: bool = False) -> CredentialReport:
@@ -203,26 +221,33 @@ def _ingredient_state(
     return CredentialState.VALID_UNTRUSTED, codes
 
 
-def _chain(
-    label: str, manifests: Mapping[str, Any], results: Mapping[str, Any]
-) -> Iterator[tuple[Mapping[str, Any], bool]]:
-    """Yield (manifest, whether its statements hold) from the active one through parents and components."""
-    queue, seen = [(label, True)], {label}
+def _chain(label: str, manifests: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[_Link]:
+    """Yield the active manifest and those of its parents and components, breadth first."""
+    queue, seen = [_Link(manifest=_mapping(manifests.get(label)), label=label)], {label}
     while queue and len(seen) <= MAX_ITEMS:
-        current, holds = queue.pop(0)
-        manifest = _mapping(manifests.get(current))
-        yield manifest, holds
-        for item in _mappings(manifest.get("ingredients")):
+        link = queue.pop(0)
+        yield link
+        for item in _mappings(link.manifest.get("ingredients")):
             below = item.get("active_manifest")
-            if item.get("relationship") in _CHAIN and isinstance(below, str) and below not in seen:
-                seen.add(below)
-                _, codes = _ingredient_state(item, current, results)
-                queue.append((below, holds and set(codes) <= HARD_BINDING_MISMATCH | {UNTRUSTED}))
+            if item.get("relationship") not in _CHAIN or (isinstance(below, str) and below in seen):
+                continue
+            _, codes = _ingredient_state(item, link.label, results)
+            known = isinstance(below, str)
+            name = str(below) if known else ""
+            seen.add(name or f"unknown {len(seen)}")
+            queue.append(
+                _Link(
+                    manifest=_mapping(manifests.get(name)) if known else {},
+                    label=name,
+                    authentic=link.authentic and known and set(codes) <= HARD_BINDING_MISMATCH | {UNTRUSTED},
+                    sound=link.sound and known and set(codes) <= {UNTRUSTED},
+                )
+            )
 
 
-def _source_types(chain: Iterable[tuple[Mapping[str, Any], bool]]) -> tuple[str, ...]:
+def _source_types(chain: Iterable[_Link]) -> tuple[str, ...]:
     """Return every digitalSourceType along the chain, the active manifest's first."""
-    return _unique(kind for manifest, _ in chain for kind in _types_of(manifest))
+    return _unique(kind for link in chain for kind in _types_of(link.manifest))
 
 
 def _types_of(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -233,14 +258,14 @@ def _types_of(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield normalise(kind)
 
 
-def _ai_origin(state: CredentialState, chain: Sequence[tuple[Mapping[str, Any], bool]]) -> bool | None:
-    """Return what the chain states; None when it states nothing, or when the credentials do not hold."""
+def _ai_origin(state: CredentialState, chain: Sequence[_Link]) -> bool | None:
+    """Return what the chain states; None when it states nothing, is incomplete, or does not hold."""
     if state not in (CredentialState.VALID_UNTRUSTED, CredentialState.TRUSTED):
         return None  # a transplanted manifest would otherwise put another picture's origin on this one
-    stated = [kind for manifest, holds in chain if holds for kind in _types_of(manifest)]
+    stated = [kind for link in chain if link.authentic for kind in _types_of(link.manifest)]
     if any(kind in GENERATIVE for kind in stated):
         return True
-    return False if stated and all(holds for _, holds in chain) else None
+    return False if stated and all(link.sound for link in chain) else None
 
 
 def _actions(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:

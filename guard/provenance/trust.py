@@ -7,6 +7,7 @@ vouched for it is ``MANIFEST_LIST``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ DOCUMENT_SIGNING_EKU = "1.3.6.1.5.5.7.3.36"
 EXTRA_EKUS = (CLAIM_SIGNING_EKU, DOCUMENT_SIGNING_EKU)
 MAX_LIST_BYTES = 4 * 1024**2
 """Largest anchor file that is read: the C2PA trust list of 2026-08 has 38 kB."""
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+"""One PEM block. Source: RFC 7468 section 3, strict parsing but for line lengths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +72,8 @@ def load_anchors(*, manifest_files: tuple[Path, ...] = (), tsa_files: tuple[Path
 
 
 def _joined(*texts: str) -> str:
-    """Concatenate PEM texts, each once."""
-    return "".join(dict.fromkeys(text.strip() + "\n" for text in texts if text.strip()))
+    """Concatenate PEM texts, each certificate once, comments dropped."""
+    return "".join(dict.fromkeys(block + "\n" for text in texts for block in _CERTIFICATE.findall(text)))
 
 
 def _read_pem(path: Path) -> str:
@@ -77,9 +81,12 @@ def _read_pem(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_LIST_BYTES:
             raise KeyMaterialError(f"{path} has more than {MAX_LIST_BYTES} bytes; expected a list of PEM certificates.")
-        return path.read_text(encoding="ascii")
+        text = path.read_text(encoding="utf-8")  # published lists carry comments
     except (OSError, UnicodeDecodeError) as exc:
         raise KeyMaterialError(f"{path} cannot be read as PEM certificates: {exc}.") from exc
+    if not _CERTIFICATE.search(text):
+        raise KeyMaterialError(f"{path} holds no certificate; expected PEM certificates.")
+    return text
 
 
 def _check_certificates(pem: str, *, name: str) -> None:

@@ -37,8 +37,14 @@ def test_what_can_sample_a_model(generators: Generators, model: str, expected: t
     assert compatible_names(generator._loaded.pipeline.scheduler) == expected
 
 
-@pytest.mark.parametrize("operation", list(Operation))
-@pytest.mark.parametrize("model", ["sd", "mini"])
+@pytest.mark.parametrize(
+    ("model", "operation"),
+    [
+        *(("sd", operation) for operation in Operation),
+        ("mini", Operation.TEXT_TO_IMAGE),
+        ("mini", Operation.INPAINTING),
+    ],
+)
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_every_diffusion_scheduler_does_every_operation(
     generators: Generators, name: str, model: str, operation: Operation

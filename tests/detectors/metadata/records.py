@@ -50,7 +50,7 @@ EDITOR = {
 INVOKE = {
     "app_version": "5.4.0",
     "generation_mode": "sdxl_txt2img",
-    "positive_prompt": "oil painting of a harbour",
+    "positive_prompt": "oil painting",
     "negative_prompt": "grainy",
     "width": 1024,
     "height": 768,

@@ -1,0 +1,95 @@
+"""Evidence from the container itself: how the file was put together and whether the camera's statements fit it.
+
+Always neutral: structure tells which software wrote the file last, not how the picture came to be. It is shown because
+a person can judge it together with the rest.
+"""
+
+from __future__ import annotations
+
+from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
+from detectors.metadata.camera_consistency import compare_camera
+from detectors.metadata.fields import EmbeddedFields, Layer
+from detectors.metadata.jpeg_structure import describe, read_structure
+from detectors.metadata.png_structure import describe_png
+from detectors.metadata.readers.container import read_embedded_fields
+from detectors.metadata.readers.webp import walk_riff
+from detectors.upload import Upload
+
+_SOCIAL = "FBMD"
+"""Facebook and Instagram put a tracking text of this beginning into IPTC Special Instructions. Source: files from both
+platforms since November 2014, as described in public analyses."""
+_READ = ("image/jpeg", "image/png", "image/webp")
+
+
+class ContainerStructureDetector:
+    """Describes the container: marker or chunk order, tables, encoder and platform traces, camera consistency."""
+
+    id = "metadata.container"
+    version = "1"
+    family = Family.METADATA
+    technique = Technique.METADATA
+    time_budget_s = 3.0
+
+    def examine(self, upload: Upload) -> Evidence | Skipped:
+        """Return neutral evidence with what was seen, or Skipped for other formats than JPEG, PNG and WebP."""
+        if upload.media_type not in _READ:
+            return Skipped(
+                id=self.id,
+                version=self.version,
+                family=self.family,
+                technique=self.technique,
+                reason=f"The structure of {upload.media_type} is not examined.",
+            )
+        observations = observe_container(upload.data, upload.image.stored_size)
+        return Evidence(
+            id=self.id,
+            version=self.version,
+            family=self.family,
+            technique=self.technique,
+            grade=Grade.NEUTRAL,
+            direction=Direction.NONE,
+            reason=_reason(observations),
+            observations=tuple(observations),
+        )
+
+
+def observe_container(data: bytes, size: tuple[int, int]) -> list[Observation]:
+    """Return what the structure of a JPEG, PNG or WebP file shows.
+
+    Args:
+        data: the file.
+        size: stored (width, height) in pixels.
+    """
+    fields = read_embedded_fields(data)
+    facts = read_structure(data) if data.startswith(b"\xff\xd8") else None
+    if facts is not None:
+        lines = describe(facts)
+    elif data[:4] == b"RIFF":
+        lines = _describe_webp(data)
+    else:
+        lines = describe_png(data)
+    if _passed_social(fields):
+        lines.append(Observation(name="platform", value="passed through Facebook or Instagram"))
+    return lines + compare_camera(fields, size, facts)
+
+
+def _describe_webp(data: bytes) -> list[Observation]:
+    """Return chunk order and coding of a WebP file."""
+    kinds = [kind if kind.isascii() and kind.isprintable() else "????" for kind, _, _ in walk_riff(data)][:40]
+    coding = "lossless" if "VP8L" in kinds else "lossy" if "VP8 " in kinds else "unknown"
+    return [
+        Observation(name="chunk order", value=" ".join(kind.strip() for kind in kinds)),
+        Observation(name="coding", value=coding),
+    ]
+
+
+def _passed_social(fields: EmbeddedFields) -> bool:
+    found = fields.get(Layer.IPTC, "SpecialInstructions")
+    return found is not None and found.text.startswith(_SOCIAL)
+
+
+def _reason(observations: list[Observation]) -> str:
+    """Return the one sentence for the verdict."""
+    if any(line.name.startswith("camera statements,") for line in observations):
+        return "The file was written again after the camera that it names; by itself this says nothing about AI."
+    return "The file's structure tells which software wrote it last; it says nothing about how the picture was made."

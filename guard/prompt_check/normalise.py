@@ -134,12 +134,11 @@ def _unspaced(view: View) -> View:
         positions.extend(range(last, match.start()))
         letters = [i for i in range(match.start(), match.end()) if view.text[i].isalnum()]
         gaps = [view.text[before + 1 : after] for before, after in pairwise(letters)]
-        usual = mode(len(gap) for gap in gaps)
-        dotted = any(not gap.isspace() for gap in gaps)
+        usual = mode(gaps)
         start = len(positions)
         for letter, gap in zip(letters, [*gaps, ""], strict=True):
             positions.append(letter)
-            if len(gap) > usual or (dotted and gap.isspace()):
+            if len(gap) > len(usual) or (gap.isspace() and not usual.isspace()):
                 positions.append(letter + 1 + next(i for i, c in enumerate(gap) if c.isspace() or i == len(gap) - 1))
         dense.append((start, len(positions)))
         last = match.end()

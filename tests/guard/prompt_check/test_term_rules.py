@@ -1,0 +1,179 @@
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from guard.errors import PolicyError
+from guard.policy.decide import Policy
+from guard.policy.load import load_named
+from guard.policy.schema import Category, TermsEntry
+from guard.prompt_check.term_lists import expand
+from guard.prompt_check.term_rules import HARD_RULES, TermChecker
+from guard.records import Action, Finding
+
+HERE = Path(__file__).parent
+POLICIES = Path(__file__).resolve().parents[3] / "policies"
+BYPASS = yaml.safe_load((HERE / "data" / "bypass.yaml").read_text(encoding="utf-8"))
+PAIRS = yaml.safe_load((HERE / "data" / "hard_pairs.yaml").read_text(encoding="utf-8"))
+EVERYDAY = yaml.safe_load((HERE / "data" / "everyday.yaml").read_text(encoding="utf-8"))
+NEGATIVES = yaml.safe_load((HERE / "data" / "everyday_negatives.yaml").read_text(encoding="utf-8"))
+DISGUISES: Mapping[str, Callable[[str], str]] = {
+    "none": lambda word: word,
+    "spaced": " ".join,
+    "dotted": ".".join,
+    "zero_width": "\u200b".join,
+    "leet": lambda word: word.replace("o", "0").replace("e", "3"),
+    "weight": lambda word: f"({word}:1.3)",
+}
+
+
+def fields(text: str, negative: str = "") -> list[tuple[str, str]]:
+    return [("prompt", text)] + ([("negative_prompt", negative)] if negative else [])
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    return load_named(POLICIES, "default")
+
+
+@pytest.fixture(scope="session")
+def terms(policy: Policy) -> TermChecker:
+    (entry,) = [e for e in policy.document.checkers.prompt if isinstance(e, TermsEntry)]
+    return TermChecker(folder=POLICIES / "terms", lists=entry.lists)
+
+
+def of(findings: list[Finding], category: str) -> list[Finding]:
+    return [finding for finding in findings if finding.category == category]
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(BYPASS) + len(PAIRS) >= 40
+    assert len(EVERYDAY) >= 60
+
+
+@pytest.mark.parametrize("case", BYPASS, ids=lambda case: ascii(case["text"])[:60])
+def test_a_disguise_does_not_get_past(terms: TermChecker, policy: Policy, case: dict[str, str]) -> None:
+    findings = list(terms.check_texts(fields(case["text"], case.get("negative", ""))))
+    assert of(findings, case["category"]), [f.category for f in findings]
+    assert policy.decide(findings, stage="prompt").action in (Action.REVIEW, Action.BLOCK)
+    for finding in findings:
+        for span in finding.spans:
+            text = case["text"] if span.field == "prompt" else case["negative"]
+            assert 0 <= span.start < span.end <= len(text)
+
+
+@pytest.mark.parametrize("case", PAIRS, ids=lambda case: ascii(" ".join(case)))
+def test_hard_pairs_are_hard_in_any_order_and_across_fields(terms: TermChecker, case: list[str]) -> None:
+    one, other = case[0], DISGUISES[case[2]](case[1])
+    for texts in (
+        [("prompt", f"{one}, {other}")],
+        [("prompt", f"{other}, a long description of a garden with roses and a fountain, {one}")],
+        [("prompt", one), ("prompt_2", other)],
+    ):
+        (finding, *_) = of(list(terms.check_texts(texts)), "sexual_minors")
+        assert finding.hard
+
+
+@pytest.mark.parametrize("text", EVERYDAY, ids=lambda text: ascii(text)[:60])
+def test_everyday_prompts_are_not_withheld(terms: TermChecker, policy: Policy, text: str) -> None:
+    decision = policy.decide(terms.check_texts(fields(text)), stage="prompt")
+    assert decision.action is Action.ALLOW, decision.rules
+
+
+@pytest.mark.parametrize("case", NEGATIVES, ids=lambda case: case["text"][:40])
+def test_ordinary_negative_prompts_are_harmless(terms: TermChecker, policy: Policy, case: dict[str, str]) -> None:
+    findings = terms.check_texts(fields(case["text"], case["negative"]))
+    assert policy.decide(findings, stage="prompt").action is Action.ALLOW, findings
+
+
+@pytest.mark.parametrize(
+    ("text", "negative"),
+    [
+        ("a child on a sofa", "clothes, blurry"),
+        ("a child on a sofa", "sfw"),
+        ("topless portrait", "adult, blurry"),
+        ("lingerie photo", "grown woman"),
+        ("a child on a sofa", "(nude:-1.2)"),
+    ],
+)
+def test_a_negative_prompt_that_pushes_the_wrong_way_is_hard(terms: TermChecker, text: str, negative: str) -> None:
+    assert [f.hard for f in of(list(terms.check_texts(fields(text, negative))), "sexual_minors")] != []
+
+
+def test_low_guidance_makes_the_negative_prompt_count(terms: TermChecker) -> None:
+    texts = fields("a red boat", "nude woman")
+    assert terms.check_texts(texts) == []
+    assert of(list(terms.check_texts(texts, negative_counts=True)), "sexual")
+
+
+def test_spans_point_at_the_disguised_word(terms: TermChecker) -> None:
+    text = "a calm n.u.d.e woman"
+    (finding,) = of(list(terms.check_texts(fields(text))), "sexual")
+    assert {text[span.start : span.end] for span in finding.spans} == {"n.u.d.e"}
+    assert {span.rule for span in finding.spans} == {"sexual.nudity"}
+
+
+def test_context_softens_but_does_not_silence(terms: TermChecker, policy: Policy) -> None:
+    bare = policy.decide(terms.check_texts(fields("a nude woman")), stage="prompt")
+    art = policy.decide(terms.check_texts(fields("marble statue of a nude woman in a museum")), stage="prompt")
+    assert (bare.action, art.action) == (Action.BLOCK, Action.FLAG)
+
+
+def test_context_does_not_soften_the_hard_rules(terms: TermChecker) -> None:
+    findings = list(terms.check_texts(fields("marble statue, museum, child, nude")))
+    assert of(findings, "sexual_minors")[0].hard
+
+
+def test_reasons_never_quote_what_was_found(terms: TermChecker) -> None:
+    for case in BYPASS:
+        for finding in terms.check_texts(fields(case["text"], case.get("negative", ""))):
+            quoted = {case["text"][s.start : s.end].lower() for s in finding.spans if s.field == "prompt"}
+            assert all(word not in finding.reason.lower() for word in quoted if len(word) > 3)
+
+
+def test_every_category_of_every_list_exists(terms: TermChecker) -> None:
+    for path in [HARD_RULES, *(POLICIES / "terms").glob("*.yaml")]:
+        rules = yaml.safe_load(path.read_text(encoding="utf-8"))["rules"]
+        assert {rule["category"] for rule in rules} <= {category.value for category in Category}, path
+
+
+def test_trademarks_are_opt_in(policy: Policy, terms: TermChecker) -> None:
+    text = fields("castle by greg rutkowski")
+    assert terms.check_texts(text) == []
+    with_list = TermChecker(folder=POLICIES / "terms", lists=["trademark.en"])
+    (finding,) = with_list.check_texts(text)
+    assert finding.category == "trademark_style"
+
+
+def test_hard_rules_run_without_any_list(tmp_path: Path) -> None:
+    assert of(list(TermChecker(folder=tmp_path, lists=[]).check_texts(fields("child, nude"))), "sexual_minors")
+
+
+def test_a_missing_or_broken_list_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="no_such_list"):
+        TermChecker(folder=tmp_path, lists=["no_such_list"])
+    head = "version: 1\nid: mine\nlanguages: [en]\nsource: test\n"
+    rule = "{id: a, category: hate, severity: 1, score: 0.5, all_of: [%s], reason: A test rule.}"
+    broken = {
+        "unknown sets": head + "sets: {}\nrules: [" + rule % "nothing" + "]\n",
+        "does not compile": head + "sets: {s: {patterns: ['(']}}\n",
+        "without letters": head + "sets: {s: {terms: ['!!']}}\n",
+        "already has": head + "sets: {minor: {terms: [x]}}\n",
+        "extra": head + "sets: {}\nextra: 1\n",
+    }
+    for message, text in broken.items():
+        (tmp_path / "mine.yaml").write_text(text)
+        with pytest.raises(PolicyError, match="sets that no list has" if message == "unknown sets" else message):
+            TermChecker(folder=tmp_path, lists=["mine"])
+
+
+def test_distance_counts_where_a_rule_says_so(terms: TermChecker) -> None:
+    near = "Angela Merkel taking a bribe"
+    far = "Angela Merkel at a podium" + ", long grass in the wind" * 12 + ", a thief taking a bribe"
+    assert of(list(terms.check_texts(fields(near))), "political_deception")
+    assert not of(list(terms.check_texts(fields(far))), "political_deception")
+
+
+def test_braces_expand_to_every_spelling() -> None:
+    assert expand("be{,s} {a,b}") == ["be a", "be b", "bes a", "bes b"]

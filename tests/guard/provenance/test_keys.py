@@ -26,6 +26,7 @@ from guard.provenance.keys_folder import (
     KeyFolder,
     list_keys,
 )
+from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner
 from guard.provenance.trust import CLAIM_SIGNING_EKU, TrustAnchors, load_anchors
 from guard.records import CredentialState, ImageFormat
@@ -265,8 +266,6 @@ def test_every_algorithm_signs_pictures(algorithm: str, by_callback: bool) -> No
     signed = C2PACredentialSigner(keys, claim_generator=GENERATOR).sign_bytes(
         facts(), encoded(ImageFormat.JPEG), "image/jpeg"
     )
-    from guard.provenance.read import C2PACredentialReader
-
     report = C2PACredentialReader(TrustAnchors(), pool=None).read(signed.data)
     assert report.state is CredentialState.VALID_UNTRUSTED
     assert report.manifest_label == signed.manifest_label

@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -177,8 +177,6 @@ def test_unusable_facts_are_refused(changes: dict[str, Any], message: str) -> No
 
 
 def test_times_are_stated_in_utc() -> None:
-    from datetime import timedelta, timezone
-
     east = datetime(2026, 11, 22, 14, 30, tzinfo=timezone(timedelta(hours=2)))
     made = manifest_definition(facts(created_at=east), label="urn:c2pa:x")
     assert actions(made)[0]["when"] == "2026-11-22T12:30:00Z"

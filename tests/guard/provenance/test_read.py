@@ -4,9 +4,12 @@ import io
 import shutil
 import struct
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -15,11 +18,13 @@ from guard.isolation import WorkerPool
 from guard.media import MAX_BYTES, encode
 from guard.provenance import bounds
 from guard.provenance.certificates import signing_chain
-from guard.provenance.key_source import PEMKeySource
+from guard.provenance.key_source import CallbackKeySource, PEMKeySource
+from guard.provenance.manifest import ManifestKind, manifest_definition, parent_definition
 from guard.provenance.native import NO_NETWORK, reading_context, reading_settings
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.self_test import remote_probe, run_self_test
 from guard.provenance.sign import C2PACredentialSigner
+from guard.provenance.source_types import IPTC
 from guard.provenance.trust import TrustAnchors
 from guard.records import CredentialReport, CredentialState, ImageFormat
 from tests.guard.provenance.listeners import Listener, TimeStampAuthority
@@ -102,9 +107,6 @@ class FetchingReader:
         self._inner = inner
 
     def read(self, data: bytes) -> CredentialReport:
-        import urllib.request
-        from urllib.error import HTTPError
-
         at = data.find(b"http://127.0.0.1:")
         if at >= 0:
             url = data[at : data.index(b".c2pa", at) + 5].decode()
@@ -121,8 +123,6 @@ class TrustingReader:
         self._inner = inner
 
     def read(self, data: bytes) -> CredentialReport:
-        from dataclasses import replace
-
         return replace(self._inner.read(data), state=CredentialState.TRUSTED)
 
 
@@ -162,8 +162,6 @@ def test_each_ingredient_has_its_own_state(
 
 
 def imported(identity: Identity, parent: bytes) -> CredentialReport:
-    from guard.provenance.manifest import ManifestKind
-
     signed = identity.signer.sign_bytes(
         facts(ManifestKind.IMPORTED), encoded(ImageFormat.PNG), "image/png", parent=parent
     )
@@ -185,8 +183,6 @@ def imported(identity: Identity, parent: bytes) -> CredentialReport:
 def test_ai_origin_is_found_in_the_parent(
     ours: Identity, source_type: str, change: str | None, origin: bool | None
 ) -> None:
-    from guard.provenance.source_types import IPTC
-
     parent = ours.signed(source_type=IPTC + source_type)
     if change == "pixels":
         parent = flipped(parent, -40)
@@ -199,8 +195,6 @@ def test_ai_origin_is_found_in_the_parent(
 
 
 def test_ai_origin_is_found_two_generations_up(ours: Identity, foreign: Identity) -> None:
-    from guard.provenance.manifest import ManifestKind
-
     grandparent = foreign.signed()
     parent = foreign.signer.sign_bytes(
         facts(ManifestKind.IMPORTED), encoded(ImageFormat.JPEG), "image/jpeg", parent=grandparent
@@ -213,8 +207,6 @@ def test_ai_origin_is_found_two_generations_up(ours: Identity, foreign: Identity
 def test_what_an_outer_signer_recorded_does_not_make_a_parent_trusted(ours: Identity, foreign: Identity) -> None:
     """A stranger's tool that trusts its own root records "trusted"; our re-validation says otherwise."""
     from c2pa import Builder, Context
-
-    from guard.provenance.manifest import ManifestKind, manifest_definition, parent_definition
 
     believing = Context.from_dict(
         {
@@ -259,15 +251,14 @@ def test_a_root_for_time_stamps_does_not_make_a_claim_trusted(
     assert report.state is CredentialState.VALID_UNTRUSTED
     assert report.codes == ("signingCredential.untrusted",)
 
-    from guard.provenance.manifest import ManifestKind
-
     edited = signer.sign_bytes(facts(ManifestKind.EDITED), png, "image/png", parent=ours.signed()).data
     report = C2PACredentialReader(anchors, pool=pool).read(edited)
     assert report.state is CredentialState.VALID_UNTRUSTED, "also when an ingredient was vouched for by the right list"
 
 
+@pytest.mark.slow
 @needs_openssl
-def test_a_trusted_time_stamp_gives_the_time_and_outlives_the_certificate(
+def test_a_trusted_time_stamp_outlives_the_certificate(
     ours: Identity, authority: TimeStampAuthority, pool: WorkerPool
 ) -> None:
     anchors = TrustAnchors(manifest_pem=ours.keys.anchors.manifest_pem, tsa_pem=authority.root_pem)
@@ -279,9 +270,27 @@ def test_a_trusted_time_stamp_gives_the_time_and_outlives_the_certificate(
     report = C2PACredentialReader(anchors, pool=pool).read(signed)
     assert report.state is CredentialState.TRUSTED
     assert "timeStamp.trusted" in report.codes
-    assert report.signed_at is not None
-    assert abs((datetime.fromisoformat(report.signed_at) - datetime.now(UTC)).total_seconds()) < 60
     assert ours.reader(pool).read(signed).state is CredentialState.INVALID, "without the TSA's root it has expired"
+
+
+@needs_openssl
+def test_a_trusted_time_stamp_gives_the_time(ours: Identity, authority: TimeStampAuthority, pool: WorkerPool) -> None:
+    anchors = TrustAnchors(manifest_pem=ours.keys.anchors.manifest_pem, tsa_pem=authority.root_pem)
+    for keys in (ours.keys.signer, by_callback(ours.keys.signer)):
+        signer = C2PACredentialSigner(keys, claim_generator=GENERATOR, tsa_url=authority.url)
+        signed = signer.sign_bytes(facts(), encoded(ImageFormat.PNG), "image/png").data
+        report = C2PACredentialReader(anchors, pool=pool).read(signed)
+        assert report.state is CredentialState.TRUSTED
+        assert "timeStamp.trusted" in report.codes
+        assert report.signed_at is not None
+        assert abs((datetime.fromisoformat(report.signed_at) - datetime.now(UTC)).total_seconds()) < 60
+        report = ours.reader(pool).read(signed)
+        assert report.state is CredentialState.TRUSTED, "an unknown authority does not spoil a signature that holds"
+        assert report.signed_at == "2026-11-22T12:00:00Z", "but its time is not taken over the claimed one"
+
+
+def by_callback(source: PEMKeySource) -> CallbackKeySource:
+    return CallbackKeySource(certificate_chain_pem=source.certificate_chain_pem, sign=source.sign, now=NOW)
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b"garbage")])

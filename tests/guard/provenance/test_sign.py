@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -216,9 +217,6 @@ def test_text_chunks_survive_signing_which_is_why_encode_writes_none(ours: Ident
 
 
 def test_an_expired_key_is_told_at_signing(ours: Identity) -> None:
-    import time
-    from datetime import timedelta
-
     signer = C2PACredentialSigner(ours.short_lived(timedelta(seconds=1)), claim_generator=GENERATOR)
     time.sleep(2.2)
     with pytest.raises(SigningError, match="could not be written"):

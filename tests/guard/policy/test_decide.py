@@ -11,6 +11,8 @@ from guard.policy.schema import TUNABLE, Category, PolicyDocument
 from guard.records import Action, Finding
 
 POLICIES = Path(__file__).resolve().parents[3] / "policies"
+DEFAULT = load_named(POLICIES, "default")
+STRICT = load_named(POLICIES, "strict")
 RANK = {action: rank for rank, action in enumerate(Action)}
 
 
@@ -30,14 +32,9 @@ def any_finding() -> st.SearchStrategy[Finding]:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def default() -> Policy:
-    return load_named(POLICIES, "default")
-
-
-@pytest.fixture(scope="module")
-def strict() -> Policy:
-    return load_named(POLICIES, "strict")
+    return DEFAULT
 
 
 def test_no_finding_is_allowed(default: Policy) -> None:
@@ -119,32 +116,28 @@ def test_a_policy_without_image_checker_flags_every_picture(default: Policy) -> 
 @settings(deadline=None)
 @given(findings=st.lists(any_finding(), max_size=4), stage=st.sampled_from(["prompt", "image"]))
 def test_strict_never_allows_more_than_default(findings: list[Finding], stage: str) -> None:
-    default, strict = load_named(POLICIES, "default"), load_named(POLICIES, "strict")
-    assert RANK[strict.decide(findings, stage=stage).action] >= RANK[default.decide(findings, stage=stage).action]
+    assert RANK[STRICT.decide(findings, stage=stage).action] >= RANK[DEFAULT.decide(findings, stage=stage).action]
 
 
 @settings(deadline=None)
 @given(findings=st.lists(any_finding(), max_size=3), extra=any_finding())
 def test_one_more_finding_never_weakens(findings: list[Finding], extra: Finding) -> None:
-    policy = load_named(POLICIES, "default")
-    before, after = policy.decide(findings, stage="prompt"), policy.decide([*findings, extra], stage="prompt")
+    before, after = DEFAULT.decide(findings, stage="prompt"), DEFAULT.decide([*findings, extra], stage="prompt")
     assert RANK[after.action] >= RANK[before.action]
 
 
 @settings(deadline=None)
 @given(one=any_finding(), score=st.floats(0, 1), severity=st.integers(0, 7))
 def test_a_worse_finding_never_weakens(one: Finding, score: float, severity: int) -> None:
-    policy = load_named(POLICIES, "strict")
     worse = finding(one.category, max(one.score, score), max(one.severity, severity), one.hard)
-    before, after = policy.decide([one], stage="image"), policy.decide([worse], stage="image")
+    before, after = STRICT.decide([one], stage="image"), STRICT.decide([worse], stage="image")
     assert RANK[after.action] >= RANK[before.action]
 
 
 @settings(deadline=None)
 @given(findings=st.lists(any_finding(), max_size=4), seed=st.randoms())
 def test_the_order_of_findings_does_not_matter(findings: list[Finding], seed: object) -> None:
-    policy = load_named(POLICIES, "default")
     shuffled = list(findings)
     seed.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = policy.decide(findings, stage="prompt"), policy.decide(shuffled, stage="prompt")
+    one, other = DEFAULT.decide(findings, stage="prompt"), DEFAULT.decide(shuffled, stage="prompt")
     assert (one.action, one.rules) == (other.action, other.rules)

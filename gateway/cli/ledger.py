@@ -23,9 +23,7 @@ def verify(home: HomeOption = None, as_json: JSONOption = False) -> None:
     """Recompute every leaf, the tree and every signed head; compare registry and stored images. Exit 1 on problems."""
     with reporting(as_json=as_json), runtime(home) as opened:
         core = opened.core
-        report = verify_ledger(
-            opened.settings.ledger_path, public_key=core.keys.ledger_public_key, images=core.images
-        )
+        report = verify_ledger(opened.settings.ledger_path, public_key=core.keys.ledger_public_key, images=core.images)
     _finish(report, as_json=as_json)
 
 
@@ -67,9 +65,7 @@ def audit_verify(
         try:
             key = bytes.fromhex(public_key) if public_key else None
         except ValueError as exc:
-            raise RequestError(
-                "--public-key needs hex digits.", next_step="Ask the operator for the key."
-            ) from exc
+            raise RequestError("--public-key needs hex digits.", next_step="Ask the operator for the key.") from exc
         report = verify_export(export_file, public_key=key)
     _finish(report, as_json=as_json)
 

@@ -1,0 +1,74 @@
+"""Kill -9 at any moment: the ledger verifies, no released image lacks a record, no record lacks its image."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from guard.assembly import build_core
+from guard.ledger.verify import verify_ledger
+from guard.provenance.dev_ca import init_development_keys
+from guard.records import ImageID
+from guard.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 30
+
+
+def seconds_per_request(home: Path) -> float:
+    """Let the child finish two requests and return how long the second took."""
+    command = [sys.executable, "-m", "tests.guard.crash_child", str(home)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdout is not None
+        for _ in range(3):  # ready, and the two images of the first request
+            child.stdout.readline()
+        started = time.monotonic()
+        child.stdout.readline()
+        os.killpg(child.pid, signal.SIGKILL)
+    return time.monotonic() - started
+
+
+def run_and_kill(home: Path, after_s: float) -> list[str]:
+    """Start the child, kill it a random moment after it is ready, return the ids it said it released."""
+    command = [sys.executable, "-m", "tests.guard.crash_child", str(home)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(after_s)
+        os.killpg(child.pid, signal.SIGKILL)
+        said = child.stdout.read().decode().split("\n")[:-1]  # the last line may be cut short
+    return said
+
+
+@pytest.mark.slow
+def test_thirty_kills(tmp_path: Path) -> None:
+    init_development_keys(tmp_path / "keys", now=datetime.now(UTC))
+    moments = random.Random(20261122)
+    span_s = 2.0 * seconds_per_request(tmp_path)
+    released: set[str] = set()
+    for _ in range(KILLS):
+        released |= set(run_and_kill(tmp_path, moments.uniform(0.0, span_s)))
+        core = build_core(load_settings(home=tmp_path))
+        try:
+            removed = core.images.remove_orphans(
+                core.ledger.recorded_ids(), now=datetime.now(UTC), min_age=timedelta(0)
+            )
+            assert not released & set(removed), "an orphan was released"
+            report = verify_ledger(
+                tmp_path / "ledger.sqlite3",
+                public_keys=[core.keys.ledger_public_key],
+                images=core.images,
+                hash_images=True,
+            )
+            assert report.ok, report.problems
+            for image_id in released:
+                assert core.ledger.proof(ImageID(image_id)) is not None
+        finally:
+            core.close()
+    assert released, "no child got as far as a release before it was killed"

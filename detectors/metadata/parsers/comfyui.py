@@ -17,6 +17,8 @@ _EXIF_KEYS = ("Model", "Make", "ImageDescription", "UserComment", "Software", "A
 _SLOTS = (
     *((layer, key) for layer in (Layer.TEXT_CHUNK, Layer.HIDDEN) for key in ("prompt", "workflow", "Comment")),
     *((Layer.EXIF, key) for key in _EXIF_KEYS),
+    (Layer.XMP, "comfy:prompt"),
+    (Layer.XMP, "comfy:workflow"),
     (Layer.XMP, "exif:UserComment"),
     (Layer.XMP, "dc:description"),
     (Layer.COMMENT, "Comment"),
@@ -34,7 +36,11 @@ def parse_comfyui(fields: EmbeddedFields) -> Claim | None:
             elif editor is None and _is_editor_graph(record):
                 editor = (found, record)
     if graph is not None:
-        return _claim(graph[0].where, graph_settings(graph[1]), nodes=len(graph[1]), has_editor=editor is not None)
+        settings = graph_settings(graph[1])
+        drawn = editor_settings(as_list(editor[1].get("nodes"))) if editor is not None else {}
+        if "model" in drawn:
+            settings.setdefault("model", drawn["model"])
+        return _claim(graph[0].where, settings, nodes=len(graph[1]), has_editor=editor is not None)
     if editor is not None:
         nodes = as_list(editor[1].get("nodes"))
         return _claim(editor[0].where, editor_settings(nodes), nodes=len(nodes), has_editor=True)

@@ -10,6 +10,7 @@ stable-diffusion.cpp write their names into ``Version``, ``App`` or ``Civitai re
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
 from detectors.metadata.json_values import MAX_EXTRA, as_list, as_object, first_text, parse_json
@@ -34,7 +35,9 @@ SLOTS = (
 )
 ORIGINATOR = "AUTOMATIC1111 Stable Diffusion WebUI"
 """Who made the form, named when the text names nobody."""
-_STEPS = re.compile(r"(?:^|\n|(?<=\s))Steps: \d{1,6}(?=,|\s|$)")
+MAX_ANCHORS = 8
+"""Places tried as the beginning of the settings."""
+_STEPS = re.compile(r"(?:\n|(?<![A-Za-z]))Steps: \d{1,6}(?=,|\s|$)")
 _NEGATIVE = re.compile(r"(?:^|\n|(?<=\s))Negative prompt:[ ]?")
 _KEY = re.compile(r"\s*([A-Za-z0-9][\w \-/.+]{0,60}):[ ]?")
 _CLOSERS = {"{": "}", "[": "]"}
@@ -42,7 +45,7 @@ _OPENERS = ('"', "{", "[")
 _TOKENS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 _PLAIN_END = re.compile(r"[,\n]")
 _CORE = frozenset({"Sampler", "Seed", "CFG scale", "Size", "Model", "Model hash", "Version"})
-_TAKEN = frozenset({"Steps", "Sampler", "Seed", "CFG scale", "Size", "Model"})
+_TAKEN = frozenset({"Steps", "Sampler", "Seed", "CFG scale", "Guidance Scale", "Size", "Model"})
 
 
 def parse_infotext(fields: EmbeddedFields) -> Claim | None:
@@ -63,14 +66,10 @@ def read_infotext(found: MetadataField) -> Claim | None:
     if found.record is not None:
         return None  # a record of its own that may quote an infotext
     text = found.text[:MAX_INFOTEXT]
-    anchors = list(_STEPS.finditer(text))
-    if not anchors:
+    start, settings = _settings_line(text)
+    if not settings:
         return None
-    anchor = anchors[-1]
-    settings = split_settings(text[anchor.start() :])
-    if len(_CORE & settings.keys()) < 2:
-        return None
-    prompt, negative = _split_prompts(text[: anchor.start()])
+    prompt, negative = _split_prompts(text[:start])
     resources = [as_object(item) for item in as_list(parse_json(settings.get("Civitai resources", "")))]
     checkpoint = next((item for item in resources if item.get("type") == "checkpoint"), {})
     model = settings.get("Model") or first_text(checkpoint, "modelName")
@@ -87,10 +86,26 @@ def read_infotext(found: MetadataField) -> Claim | None:
         seed=settings.get("Seed"),
         steps=settings.get("Steps"),
         sampler=settings.get("Sampler"),
-        cfg=settings.get("CFG scale"),
+        cfg=settings.get("CFG scale") or settings.get("Guidance Scale"),
         size=settings.get("Size"),
         extra=extra,
     )
+
+
+def _settings_line(text: str) -> tuple[int, dict[str, str]]:
+    """Return where the settings begin and what they are; (0, {}) without a line that counts.
+
+    The last line that begins with ``Steps`` is tried first, then the places inside a line from the left, for texts
+    whose line breaks were lost; so "Hires Steps: 5" never cuts a line in two.
+    """
+    anchors = list(islice(_STEPS.finditer(text), MAX_ANCHORS))
+    lines = [anchor for anchor in anchors if anchor.start() == 0 or text[anchor.start()] == "\n"]
+    inner = [anchor for anchor in anchors if anchor not in lines]
+    for anchor in (*reversed(lines), *inner):
+        settings = split_settings(text[anchor.start() :])
+        if len(_CORE & settings.keys()) >= 2:
+            return anchor.start(), settings
+    return 0, {}
 
 
 def _split_prompts(head: str) -> tuple[str, str]:
@@ -162,6 +177,8 @@ def _tool(settings: dict[str, str]) -> str | None:
         return "Stable Diffusion WebUI Forge"
     if version == "neo":
         return "Stable Diffusion WebUI Forge Neo"
+    if "Guidance Scale" in settings and "Seed Mode" in settings:
+        return "Draw Things"
     if "Civitai resources" in settings or "Civitai metadata" in settings:
         return "Civitai"
     return ORIGINATOR if re.match(r"v?\d+\.\d+", version) else None

@@ -32,15 +32,15 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     (r"made with google ai", "Google AI (Gemini or Imagen)"),
     (r"edited with google ai", "Google AI (edited)"),
     (
-        r"google (?:c2pa|generative|media processing).*|google imagen\b.*|imagen \d.*|gemini\b.*",
+        r"(?:google )?(?:imagen|gemini)[ -]\d.*|google (?:imagen|gemini|generative ai)\b.*|nano banana\b.*",
         "Google AI (Gemini or Imagen)",
     ),
     (r"(?:openai[ -]?)?gpt-image.*|gpt-4o.*", "OpenAI gpt-image"),
     (r"chatgpt\b.*|openai-api|openai media service api", "OpenAI (ChatGPT or API)"),
     (r"dall[\u00b7\u2022-]?e\b.*", "DALL-E (OpenAI)"),
     (r"(?:openai )?sora\b.*", "Sora (OpenAI)"),
-    (r"adobe[ _]firefly\b.*", "Adobe Firefly"),
-    (r"bing image creator\b.*|microsoft (?:designer|copilot|responsible ai).*", "Microsoft (Designer or Copilot)"),
+    (r"adobe firefly\b.*", "Adobe Firefly"),
+    (r"bing image creator\b.*|microsoft (?:designer|copilot|responsible ai)\b.*", "Microsoft (Designer or Copilot)"),
     (r"midjourney\b.*", "Midjourney"),
     (r"apple image playground\b.*|image playground", "Apple Image Playground"),
     (r"(?:made|imagined|edited) with (?:meta )?ai|meta ai\b.*", "Meta AI"),
@@ -72,7 +72,8 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     (r"signet(?:-mini)?\b.*", "Signet"),
 )
 """Whole-value patterns, letter case ignored -> generator. Source: the vendors' files and their published claim
-generator names; patterns are anchored at both ends so that longer captions never match by accident."""
+generator names, underscores read as spaces; anchored at both ends so that longer captions never match by accident.
+Google's C2PA library is not listed: Pixel cameras sign photographs with the same name."""
 _COMPILED = tuple((re.compile(pattern, re.IGNORECASE), name) for pattern, name in GENERATORS)
 MAX_NAME = 200
 """Characters of a software name examined; the longest of 1,230 handed photos has 58."""
@@ -80,7 +81,7 @@ MAX_NAME = 200
 
 def generator_name(text: str) -> str | None:
     """Return the generator that a software name stands for, or None."""
-    name = text.strip()[:MAX_NAME]
+    name = text.strip()[:MAX_NAME].replace("_", " ")
     return next((tool for pattern, tool in _COMPILED if pattern.fullmatch(name)), None)
 
 

@@ -92,6 +92,8 @@ def _property_name(qualified: str) -> str | None:
         return None
     if uri.startswith("http://www.tc260.org.cn/ns/AIGC"):
         return f"TC260:{local}"
+    if "github.com/comfy" in uri.casefold():
+        return f"comfy:{local}"
     prefix = PREFIXES.get(uri)
     return f"{prefix}:{local}" if prefix else f"{uri[:150]}:{local}"
 

@@ -222,3 +222,11 @@ def test_parsers_are_handed_in() -> None:
 
     evidence = GeneratorTracesDetector((parser,)).examine(w.upload(w.png_texts(own="x", Software="NovelAI")))
     assert evidence.generator == "own"
+
+
+@pytest.mark.parametrize(
+    "name", ["Google C2PA Core Generator Library", "Leica M11-P", "Adobe Photoshop 25.1", "Gemini"]
+)
+def test_signers_of_photographs_are_not_taken_for_generators(name: str) -> None:
+    box = b"\x6fclaim_generator\x78" + bytes([len(name)]) + name.encode()
+    assert examine(w.png(w.chunk(b"caBX", box))).generator is None

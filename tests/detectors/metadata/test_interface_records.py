@@ -137,7 +137,7 @@ def test_comfyui_with_separate_noise_and_guider_nodes() -> None:
         (
             {"invokeai_metadata": json.dumps(r.INVOKE)},
             "juggernautXL",
-            "oil painting of a harbour",
+            "oil painting",
             "grainy",
             "1024x768",
         ),
@@ -190,3 +190,23 @@ def test_swarmui_in_png_and_jpeg() -> None:
         claim = r.only(data)
         assert (claim.tool, claim.prompt, claim.negative_prompt) == ("SwarmUI", "a cat on a roof", "dog")
         assert (claim.seed, claim.cfg, claim.size, claim.model) == ("882695506", "6.5", "1216x768", "flux-dev")
+
+
+def test_comfyui_in_xmp() -> None:
+    graph = json.dumps(r.GRAPH).replace('"', "&quot;")
+    packet = w.xmp(f"<c:prompt>{graph}</c:prompt>", namespaces='xmlns:c="https://github.com/Comfy-Org/ComfyUI"')
+    for data in (w.png_xmp(packet), w.avif_exif(w.tiff(), packet)):
+        claim = r.only(data)
+        assert (claim.tool, claim.prompt, claim.seed) == ("ComfyUI", "a majestic lion", "156680208700286")
+
+
+def test_settings_that_look_like_the_first_one_do_not_cut_the_line() -> None:
+    text = "count. Steps: 3, then go\nSteps: 20, Sampler: Euler, Seed: 7, Size: 8x8, Hires Steps: 5, Model: m"
+    claim = r.only(w.png_texts(parameters=text))
+    assert (claim.prompt, claim.steps, claim.model) == ("count. Steps: 3, then go", "20", "m")
+
+
+def test_draw_things_caption_without_its_json() -> None:
+    text = "a shrine.\nSteps: 30, Sampler: AYS, Guidance Scale: 5.0, Seed: 11, Size: 512x768, Seed Mode: x, Model: f"
+    claim = r.only(w.png_xmp(w.xmp(f"<dc:description><rdf:Alt><rdf:li>{text}</rdf:li></rdf:Alt></dc:description>")))
+    assert (claim.tool, claim.cfg, claim.prompt) == ("Draw Things", "5.0", "a shrine.")

@@ -35,7 +35,7 @@ from guard.generation.model_spec import ModelSpec, Offload
 from guard.generation.operations import OperationPipeline, derive
 from guard.generation.quiet import ignore_library_warnings
 from guard.generation.schedulers import build_scheduler
-from guard.generation.steps import StepReporter, not_finite
+from guard.generation.steps import StepReporter
 from guard.interfaces import GenerationHooks
 from guard.records import RGB8, ClearedPrompt, Generation, GenerationRequest, ModelCard, Operation
 from guard.weights import content_digest
@@ -219,7 +219,10 @@ def _run(pipeline: Any, plan: CallPlan, seeds: tuple[int, ...], reporter: StepRe
     arguments = plan.batch(len(seeds))
     output = pipeline(**arguments, generator=generators, callback_on_step_end=reporter).images
     if not np.isfinite(output).all():
-        raise not_finite()
+        raise GenerationError(  # NaN would come out black
+            "The model produced values that are not finite numbers; no picture was made of them.",
+            next_step="Use float32 or bfloat16 (float16 overflows in some autoencoders), or check the weights.",
+        )
     pixels = (np.clip(output, 0.0, 1.0) * 255.0).round().astype(np.uint8)
     return list(pixels)
 

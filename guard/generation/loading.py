@@ -19,6 +19,7 @@ from guard.generation.memory import is_out_of_memory
 from guard.generation.model_files import components, read_index, resolve_folder, verify_source
 from guard.generation.model_spec import Device, ModelSpec, Offload, Precision
 from guard.generation.quiet import ignore_library_warnings, quiet_libraries
+from guard.generation.schedulers import compatible_names
 from guard.records import ModelCard
 
 _UNET_MULTIPLE = 8
@@ -63,6 +64,11 @@ def load_model(spec: ModelSpec) -> LoadedModel:
         raise ConfigError(
             f"Model {spec.id!r}: {type(pipeline).__name__} reports no steps, so it could not be cancelled.",
             next_step="Use a pipeline with callback_on_step_end, for instance SD, SDXL, SD3 or FLUX.",
+        )
+    if spec.scheduler is not None and spec.scheduler not in compatible_names(pipeline.scheduler):
+        raise ConfigError(
+            f"Model {spec.id!r}: the scheduler {spec.scheduler!r} cannot sample it; possible: "
+            f"{', '.join(compatible_names(pipeline.scheduler))}."
         )
     place(pipeline, spec, device)  # (4)
     card = ModelCard(

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from guard.errors import ConfigError
+from guard.generation.schedulers import SCHEDULERS
 from guard.weights import require_commit, require_hub_id
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -124,6 +125,10 @@ class ModelSpec:
         if self.precision is Precision.FLOAT16 and self.device is Device.CPU:
             raise ConfigError(
                 f"Model {self.id!r}: float16 does not run on cpu.", next_step="Use float32 or bfloat16 there."
+            )
+        if self.scheduler is not None and self.scheduler not in SCHEDULERS:
+            raise ConfigError(
+                f"Model {self.id!r}: the scheduler {self.scheduler!r} is not known; possible: {', '.join(SCHEDULERS)}."
             )
         self._check_numbers()
 

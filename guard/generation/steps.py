@@ -1,10 +1,10 @@
-"""What happens between denoising steps: progress, cancellation, and a look at the numbers."""
+"""What happens between denoising steps: progress, cancellation, and the blend of inpainting."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from guard.errors import CancelledError, GenerationError
+from guard.errors import CancelledError
 from guard.generation.latent_blend import LatentBlend
 from guard.interfaces import GenerationHooks
 
@@ -48,22 +48,12 @@ class StepReporter:
 
         Raises:
             CancelledError: the caller asked to stop.
-            GenerationError: the last latents are not finite numbers.
         """
         del timestep
         steps = int(pipeline.num_timesteps)
         if self._hooks.on_step is not None:
             self._hooks.on_step(self._finished_batches * steps + step + 1, self._batches * steps)
         self.check_cancelled()
-        latents = tensors.get("latents")
-        if step + 1 >= steps and latents is not None and not bool(latents.isfinite().all()):
-            raise not_finite()
-        return tensors if self._blend is None else {"latents": self._blend(pipeline, step, latents)}
-
-
-def not_finite() -> GenerationError:
-    """Return the error for NaN or infinite values; such a picture would come out black or white."""
-    return GenerationError(
-        "The model produced values that are not finite numbers; no picture was made of them.",
-        next_step="Use float32 or bfloat16 (float16 overflows in some autoencoders), or check the weights.",
-    )
+        if self._blend is None:
+            return tensors
+        return {"latents": self._blend(pipeline, step, tensors["latents"])}

@@ -201,6 +201,11 @@ def test_a_pipeline_that_reports_no_steps_is_refused(folders: Folders) -> None:
         load_model(spec_of(folders("unconditional")))
 
 
+def test_a_default_scheduler_that_cannot_sample_the_model_is_refused_at_load(folders: Folders) -> None:
+    with pytest.raises(ConfigError, match="'euler_a' cannot sample it; possible: flow_euler"):
+        load_model(spec_of(folders("flux"), scheduler="euler_a"))
+
+
 @pytest.mark.parametrize(
     ("name", "multiple", "native"),
     [("sd", 8, 32), ("mini", 16, 64), ("sdxl", 8, 32), ("sd3", 8, 32), ("flux", 8, 128)],

@@ -29,6 +29,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
         ({"batch_size": 0}, "batch_size is 0"),
         ({"steps": 0}, "steps is 0"),
         ({"steps": 151}, "steps is 151; max_steps is 150"),
+        ({"scheduler": "fast"}, "'fast' is not known; possible: ddim, "),
         ({"native_size": (4096, 64)}, "native_size is"),
         ({"native_size": (0, 64)}, "native_size is"),
     ],

@@ -35,57 +35,68 @@ def find_excess(data: bytes) -> Excess | None:
     """Return the first limit that ``data`` passes, or None; reads structure only, never decodes."""
     if len(data) > MAX_BYTES:
         return Excess(code="signet.limit.bytes", detail=f"{len(data)} bytes; at most {MAX_BYTES} are examined")
-    if count_chunks(data) > MAX_CHUNKS:
+    chunks, boxes = count_structure(data)
+    if chunks > MAX_CHUNKS:
         return Excess(code="signet.limit.chunks", detail=f"more than {MAX_CHUNKS} container chunks")
-    # "jumb" opens every JUMBF superbox; by chance it occurs in one of 100 random 40 MB files, once
-    boxes = data.count(b"jumb")
     if boxes > MAX_JUMBF_BOXES:
         return Excess(code="signet.limit.assertions", detail=f"{boxes} JUMBF boxes; at most {MAX_JUMBF_BOXES}")
     return None
 
 
-def count_chunks(data: bytes) -> int:
-    """Return the number of container chunks of a PNG, WebP or JPEG, at most MAX_CHUNKS + 1; 0 for anything else."""
+def count_structure(data: bytes) -> tuple[int, int]:
+    """Return (container chunks, JUMBF superboxes).
+
+    Chunks of PNG, WebP and JPEG are counted up to MAX_CHUNKS + 1, and boxes in the chunks where manifests live; in
+    anything else, a bare manifest store included, there are 0 chunks and boxes are counted everywhere. Every superbox
+    opens with "jumb"; by chance that occurs once in a hundred random files of 40 MB.
+    """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return _count_png(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _count_riff(data)
     if data.startswith(b"\xff\xd8"):
         return _count_jpeg(data)
-    return 0
+    return 0, data.count(b"jumb")
 
 
-def _count_png(data: bytes) -> int:
-    """Walk length-type-data-CRC (PNG 3rd ed. section 5.3)."""
-    at, count = 8, 0
-    while at + 12 <= len(data) and count <= MAX_CHUNKS:
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-        count += 1
-    return count
+def _count_png(data: bytes) -> tuple[int, int]:
+    """Walk length-type-data-CRC (PNG 3rd ed. section 5.3); manifests live in caBX (C2PA 2.4 appendix A.3.3)."""
+    at, chunks, boxes = 8, 0, 0
+    while at + 12 <= len(data) and chunks <= MAX_CHUNKS:
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"caBX":
+            boxes += data.count(b"jumb", at, end)
+        at, chunks = end, chunks + 1
+    return chunks, boxes
 
 
-def _count_riff(data: bytes) -> int:
-    """Walk FourCC-length-data-pad (RFC 9649 section 2.3)."""
-    at, count = 12, 0
-    while at + 8 <= len(data) and count <= MAX_CHUNKS:
+def _count_riff(data: bytes) -> tuple[int, int]:
+    """Walk FourCC-length-data-pad (RFC 9649 section 2.3); manifests live in C2PA chunks (C2PA 2.4 appendix A.3.5)."""
+    at, chunks, boxes = 12, 0, 0
+    while at + 8 <= len(data) and chunks <= MAX_CHUNKS:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
-        at += 8 + size + (size & 1)
-        count += 1
-    return count
+        end = at + 8 + size + (size & 1)
+        if data[at : at + 4] == b"C2PA":
+            boxes += data.count(b"jumb", at, end)
+        at, chunks = end, chunks + 1
+    return chunks, boxes
 
 
-def _count_jpeg(data: bytes) -> int:
-    """Walk marker segments up to the first scan (ISO 10918-1 B.1.1.4)."""
-    at, count = 2, 0
-    while at + 4 <= len(data) and data[at] == 0xFF and count <= MAX_CHUNKS:
+def _count_jpeg(data: bytes) -> tuple[int, int]:
+    """Walk marker segments up to the first scan (ISO 10918-1 B.1.1.4); manifests live in APP11 (ISO 19566-5 D.2)."""
+    at, chunks, boxes = 2, 0, 0
+    while at + 4 <= len(data) and data[at] == 0xFF and chunks <= MAX_CHUNKS:
         marker = data[at + 1]
         if marker == 0xDA:
             break
-        at += 1 if marker == 0xFF else 2 + (int.from_bytes(data[at + 2 : at + 4], "big") if _has_length(marker) else 0)
-        count += 1
-    return count
+        size = int.from_bytes(data[at + 2 : at + 4], "big") if _has_length(marker) else 0
+        end = at + (1 if marker == 0xFF else 2 + size)
+        if marker == 0xEB:
+            boxes += data.count(b"jumb", at, end)
+        at, chunks = end, chunks + 1
+    return chunks, boxes
 
 
 def _has_length(marker: int) -> bool:
-    """Return whether a JPEG marker is followed by a length (TEM, RSTn, SOI and EOI are not)."""
-    return marker != 0x01 and not 0xD0 <= marker <= 0xD9
+    """Return whether a JPEG marker is followed by a length (fill bytes, TEM, RSTn, SOI and EOI are not)."""
+    return marker not in (0x01, 0xFF) and not 0xD0 <= marker <= 0xD9

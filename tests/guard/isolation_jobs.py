@@ -26,6 +26,10 @@ def process_id() -> int:
     return os.getpid()
 
 
+def environment() -> list[str]:
+    return sorted(os.environ)
+
+
 def report(text: str) -> CredentialReport:
     return CredentialReport(state=CredentialState.INVALID, codes=(text,))
 

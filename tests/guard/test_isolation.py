@@ -68,6 +68,20 @@ def test_work_is_done_elsewhere_by_a_process_that_stays(pool: WorkerPool) -> Non
     assert pool.run(jobs.process_id, deadline_s=20) == first
 
 
+def test_secrets_in_the_environment_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNET_PASSPHRASE", "correct horse")
+    with WorkerPool(size=1) as pool:
+        seen = pool.run(jobs.environment, deadline_s=20)
+    assert "PYTHONPATH" in seen
+    assert "SIGNET_PASSPHRASE" not in seen
+
+
+def test_a_program_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with WorkerPool(size=1) as pool, pytest.raises(WorkerError, match="could not start"):
+        pool.warm()
+
+
 def test_output_of_libraries_does_not_get_between_the_answers(pool: WorkerPool) -> None:
     assert pool.run(jobs.print_noise, deadline_s=20) == 7
     assert pool.run(jobs.echo, "next", deadline_s=20) == "next"

@@ -328,9 +328,31 @@ def jpeg_with_segments(count: int) -> bytes:
     return jpeg[:2] + (b"\xff\xfe" + struct.pack(">H", 3) + b"c") * count + jpeg[2:]
 
 
+MANY_BOXES = b"jumb" * (bounds.MAX_JUMBF_BOXES + 1)
+
+
+def with_store(image_format: ImageFormat) -> bytes:
+    """A file whose manifest chunk holds one box too many."""
+    plain = encoded(image_format)
+    if image_format is ImageFormat.PNG:
+        chunks = png_chunks(plain)
+        return png_from([chunks[0], (b"caBX", MANY_BOXES), *chunks[1:]])
+    if image_format is ImageFormat.WEBP:
+        return plain + b"C2PA" + struct.pack("<I", len(MANY_BOXES)) + MANY_BOXES
+    return plain[:2] + b"\xff\xeb" + struct.pack(">H", len(MANY_BOXES) + 2) + MANY_BOXES + plain[2:]
+
+
+@pytest.mark.parametrize("image_format", ImageFormat)
+def test_boxes_are_counted_where_the_manifest_is(ours: Identity, image_format: ImageFormat) -> None:
+    signed = ours.signer.sign_bytes(facts(), encoded(image_format), image_format.media_type)
+    _, boxes = bounds.count_structure(signed.data)
+    assert boxes == signed.manifest.count(b"jumb") == bounds.count_structure(signed.manifest)[1]
+    assert boxes > 8
+
+
 @pytest.mark.parametrize("make", [png_with_chunks, webp_with_chunks])
 def test_chunks_are_counted_exactly(make: Callable[[int], bytes]) -> None:
-    assert bounds.count_chunks(make(777)) == 777
+    assert bounds.count_structure(make(777)) == (777, 0)
     assert bounds.find_excess(make(bounds.MAX_CHUNKS)) is None
     excess = bounds.find_excess(make(bounds.MAX_CHUNKS + 1))
     assert excess is not None
@@ -338,9 +360,9 @@ def test_chunks_are_counted_exactly(make: Callable[[int], bytes]) -> None:
 
 
 def test_jpeg_segments_are_counted_up_to_the_scan() -> None:
-    plain = bounds.count_chunks(encoded(ImageFormat.JPEG))
+    plain = bounds.count_structure(encoded(ImageFormat.JPEG))[0]
     assert 3 <= plain <= 12
-    assert bounds.count_chunks(jpeg_with_segments(100)) == plain + 100
+    assert bounds.count_structure(jpeg_with_segments(100)) == (plain + 100, 0)
     assert bounds.find_excess(jpeg_with_segments(bounds.MAX_CHUNKS + 1)) is not None
 
 
@@ -354,10 +376,13 @@ def test_files_at_the_bound_are_read_in_time(reader: C2PACredentialReader) -> No
     ("data", "code"),
     [
         (png_with_chunks(bounds.MAX_CHUNKS + 1), "signet.limit.chunks"),
-        (encoded(ImageFormat.PNG) + b"jumb" * (bounds.MAX_JUMBF_BOXES + 1), "signet.limit.assertions"),
+        (with_store(ImageFormat.PNG), "signet.limit.assertions"),
+        (with_store(ImageFormat.WEBP), "signet.limit.assertions"),
+        (with_store(ImageFormat.JPEG), "signet.limit.assertions"),
+        (MANY_BOXES, "signet.limit.assertions"),
         (bytes(MAX_BYTES + 1), "signet.limit.bytes"),
     ],
-    ids=["chunks", "assertions", "bytes"],
+    ids=["chunks", "png store", "webp store", "jpeg store", "bare store", "bytes"],
 )
 def test_files_over_a_bound_never_reach_the_parser(ours: Identity, data: bytes, code: str) -> None:
     pool = BrokenPool(AssertionError("must not be asked"))

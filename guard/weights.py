@@ -208,6 +208,7 @@ def require_commit(revision: str | None, *, what: str) -> str:
 
 
 def _require_digest(path: Path, actual: str, expected: str) -> None:
+    """Raise WeightsError when a file's digest differs from the pinned one."""
     require_digest(actual, expected, what=f"The file {path}")
 
 

@@ -17,6 +17,11 @@ import numpy as np
 from guard.generation.canvas import Canvas
 
 
+def steps_of(pipeline: Any) -> int:
+    """Return the steps of the running call: what image-to-image and inpainting leave of the schedule."""
+    return int(getattr(pipeline, "num_timesteps", None) or len(pipeline.scheduler.timesteps))
+
+
 class LatentBlend:
     """Restores the unmasked latents of one batch; called by ``StepReporter`` after each step."""
 
@@ -56,7 +61,7 @@ class LatentBlend:
     def __call__(self, pipeline: Any, step: int, latents: Any) -> Any:
         """Return the latents after step ``step`` (from 0) with everything outside the mask restored."""
         source = self._source
-        timesteps = pipeline.scheduler.timesteps[-int(pipeline.num_timesteps) :]
+        timesteps = pipeline.scheduler.timesteps[-steps_of(pipeline) :]
         if step + 1 < len(timesteps):
             source = pipeline.scheduler.add_noise(
                 source.expand_as(latents), self._noise, timesteps[step + 1 : step + 2]

@@ -125,9 +125,18 @@ def choose_device(spec: ModelSpec) -> str:
 
 
 def choose_dtype(spec: ModelSpec, device: str) -> Any:
-    """Return the torch dtype for a spec on a device."""
+    """Return the torch dtype for a spec on a device.
+
+    Raises:
+        ConfigError: float16 on cpu, where several operations do not have it.
+    """
     import torch
 
+    if spec.precision is Precision.FLOAT16 and device == "cpu":
+        raise ConfigError(
+            f"Model {spec.id!r}: float16 does not run on cpu, and torch sees no accelerator.",
+            next_step="Set the precision to auto, float32 or bfloat16.",
+        )
     if spec.precision is not Precision.AUTO:
         return getattr(torch, spec.precision.value)
     if device == "cuda":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from guard.errors import CancelledError
-from guard.generation.latent_blend import LatentBlend
+from guard.generation.latent_blend import LatentBlend, steps_of
 from guard.interfaces import GenerationHooks
 
 
@@ -38,7 +38,7 @@ class StepReporter:
         """Report step ``step`` (from 0) as done.
 
         Args:
-            pipeline: the running pipeline; its ``num_timesteps`` is what image-to-image leaves of the schedule.
+            pipeline: the running pipeline.
             step: index of the step within the batch.
             timestep: unused, part of the library's protocol.
             tensors: ``latents`` after the step.
@@ -50,7 +50,7 @@ class StepReporter:
             CancelledError: the caller asked to stop.
         """
         del timestep
-        steps = int(pipeline.num_timesteps)
+        steps = steps_of(pipeline)
         if self._hooks.on_step is not None:
             self._hooks.on_step(self._finished_batches * steps + step + 1, self._batches * steps)
         self.check_cancelled()

@@ -1,5 +1,7 @@
 """Outside the mask the latents follow the source at the right noise level; inside they are the model's."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from guard.generation.quiet import ignore_library_warnings
 from guard.generation.schedulers import build_scheduler
 from guard.records import Operation
 from tests.guard.generation.conftest import Generators
-from tests.guard.generation.requests import picture
+from tests.guard.generation.requests import STEPS, generate, picture, pictures_for
 
 
 @pytest.fixture
@@ -65,3 +67,20 @@ def test_the_source_is_encoded_as_the_model_scales_it(generators: Generators, ca
     with torch.no_grad():
         expected = pipeline.vae.encode(tensor).latent_dist.mode() * pipeline.vae.config.scaling_factor
     torch.testing.assert_close(latents[:, :, 0], expected[:, :, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_both_parts_start_from_one_noise_field(generators: Generators, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers import DDIMScheduler
+
+    seen: list[torch.Tensor] = []
+    add_noise = DDIMScheduler.add_noise
+
+    def recording(self: Any, original: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        seen.append(noise)
+        return cast(torch.Tensor, add_noise(self, original, noise, timesteps))
+
+    monkeypatch.setattr(DDIMScheduler, "add_noise", recording)
+    generate(generators("mini"), **pictures_for(Operation.INPAINTING) | {"strength": 1.0})
+    assert len(seen) == STEPS  # once by the pipeline, then after every step but the last
+    for noise in seen:
+        torch.testing.assert_close(noise, seen[0])

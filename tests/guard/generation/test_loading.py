@@ -243,6 +243,7 @@ def test_automatic_choices_without_an_accelerator(folders: Folders, monkeypatch:
         ({"device": Device.CUDA}, "device 'cuda', which torch does not see"),
         ({"device": Device.MPS}, "device 'mps', which torch does not see"),
         ({"offload": Offload.MODEL}, "offload 'model' needs an accelerator"),
+        ({"precision": Precision.FLOAT16}, "float16 does not run on cpu"),
     ):
         with pytest.raises(ConfigError, match=message):
             load_model(ModelSpec(id="x", source=folders("sd"), **settings))

@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 from guard.errors import ConfigError, DeadlineError, GuardError, WorkerError
-from guard.isolation_worker import BlobUnpickler, pack, receive, send
+from guard.isolation_worker import BlobUnpickler, Part, pack, receive, send
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -275,7 +275,7 @@ class _Worker:
         """Return whether the process still runs."""
         return self._process is not None and self._process.poll() is None
 
-    def exchange(self, request: Sequence[bytes], *, deadline_s: float, name: str) -> tuple[str, Any]:
+    def exchange(self, request: Sequence[Part], *, deadline_s: float, name: str) -> tuple[str, Any]:
         """Send one request and return (kind, value) of its answer. Raises DeadlineError, WorkerError."""
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
@@ -284,15 +284,15 @@ class _Worker:
         try:
             with deadline:
                 send(process.stdin.fileno(), request)
-                body, blobs = receive(cast("BinaryIO", process.stdout), limit=MAX_ANSWER_BYTES)
-        except (OSError, EOFError, ValueError) as exc:
+                message = receive(cast("BinaryIO", process.stdout), limit=MAX_ANSWER_BYTES)
+        except (OSError, EOFError, ValueError, MemoryError) as exc:
             if deadline.passed or _ended_by_alarm(process):
                 raise DeadlineError(f"{name} ran past its deadline of {deadline_s:g} s and was stopped.") from exc
             raise WorkerError(f"The worker process died during {name} ({_status(process)}).") from exc
         if deadline.passed:  # the answer came in the same instant; the worker is already being killed
             raise DeadlineError(f"{name} ran past its deadline of {deadline_s:g} s and was stopped.")
         try:
-            kind, value = _AnswerUnpickler(body, blobs).load()
+            kind, value = _AnswerUnpickler(message).load()
         except Exception as exc:  # hostile pickles raise anything; every one becomes "not accepted"
             raise WorkerError(f"The worker's answer to {name} cannot be accepted: {exc}.") from exc
         return str(kind), value

@@ -1,8 +1,10 @@
 """Workers: what goes through, what is killed, what is refused, what is left behind."""
 
 import functools
+import io
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import textwrap
@@ -14,10 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from guard.errors import ConfigError, DeadlineError, MediaTooLargeError, SigningError, WorkerError
+from guard.errors import (
+    ConfigError,
+    DeadlineError,
+    MediaTooLargeError,
+    SigningError,
+    UndecodableMediaError,
+    WorkerError,
+)
 from guard.isolation import WorkerPool
-from guard.isolation_worker import BLOB_BYTES
+from guard.isolation_worker import BLOB_BYTES, receive
+from guard.media import decode
 from guard.records import CredentialReport, CredentialState
 from tests.guard import isolation_jobs as jobs
 
@@ -59,7 +72,15 @@ def test_values_come_back_as_they_went(pool: WorkerPool, value: object) -> None:
 
 def test_records_and_arrays_come_back(pool: WorkerPool) -> None:
     assert pool.run(jobs.report, "x", deadline_s=20) == CredentialReport(state=CredentialState.INVALID, codes=("x",))
-    np.testing.assert_array_equal(pool.run(jobs.pixels, 64, deadline_s=20), jobs.pixels(64))
+    for side in (8, 640):  # within the pickle, and beside it
+        got = pool.run(jobs.pixels, side, deadline_s=20)
+        np.testing.assert_array_equal(got, jobs.pixels(side))
+        got[0, 0] = 9
+    there = pool.run(jobs.echo, (jobs.pixels(300), b"x" * 100_000, jobs.pixels(300)[:, ::2]), deadline_s=20)
+    assert isinstance(there, tuple)
+    np.testing.assert_array_equal(there[0], jobs.pixels(300))
+    np.testing.assert_array_equal(there[2], jobs.pixels(300)[:, ::2])
+    assert there[1] == b"x" * 100_000
 
 
 def test_work_is_done_elsewhere_by_a_process_that_stays(pool: WorkerPool) -> None:
@@ -149,6 +170,19 @@ def test_an_announced_answer_over_the_limit_is_not_read(pool: WorkerPool) -> Non
         pool.run(jobs.announce_a_huge_answer, deadline_s=20)
     assert time.monotonic() - began < 4, "the parent must refuse by the header, not wait for the bytes"
     assert pool.run(jobs.echo, "again", deadline_s=20) == "again"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=200)
+    | st.lists(st.integers(0, 2**64 - 1), max_size=12).map(lambda n: struct.pack(f"<{len(n)}Q", *n))
+)
+def test_a_hostile_frame_only_ends_or_is_refused(frame: bytes) -> None:
+    try:
+        message = receive(io.BytesIO(frame), limit=10_000)
+    except (EOFError, ValueError):
+        return
+    assert len(message.body) + sum(map(len, [*message.blobs, *message.buffers])) <= len(frame)
 
 
 def test_eight_threads_share_two_workers_and_survive_crashes(pool: WorkerPool) -> None:
@@ -318,3 +352,20 @@ def test_a_hung_worker_ends_by_itself_when_its_parent_is_killed(tmp_path: Path) 
             break  # ended; whether an orphan is reaped is up to the machine's init
     else:
         assert not alive(worker)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_the_decoder_of_uploads_runs_in_a_worker(pool: WorkerPool, mode: str) -> None:
+    """What the service does with every upload: the arrays arrive equal and writable."""
+    out = io.BytesIO()
+    Image.fromarray(np.arange(64 * 48 * 4, dtype=np.uint8).reshape(64, 48, 4)).convert(mode).save(out, "PNG")
+    here, there = decode(out.getvalue()), pool.run(decode, out.getvalue(), deadline_s=20)
+    np.testing.assert_array_equal(here.rgb, there.rgb)
+    assert there.rgb.flags.writeable == here.rgb.flags.writeable
+    assert (here.media_type, here.stored_size) == (there.media_type, there.stored_size)
+    assert (here.alpha is None) == (there.alpha is None)
+    if here.alpha is not None:
+        assert there.alpha is not None
+        np.testing.assert_array_equal(here.alpha, there.alpha)
+    with pytest.raises(UndecodableMediaError):
+        pool.run(decode, b"no picture", deadline_s=20)

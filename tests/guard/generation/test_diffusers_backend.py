@@ -79,6 +79,17 @@ def test_a_real_batch_equals_its_single_images_up_to_rounding(
 
 
 @every_model
+def test_a_batch_is_decoded_picture_by_picture(folders: Folders, name: str) -> None:
+    generator = DiffusersGenerator(spec_of(folders(name), batch_size=3))
+    generator.load()
+    assert generator._loaded is not None
+    sizes: list[int] = []
+    generator._loaded.pipeline.vae.decoder.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    generate(generator, count=3)
+    assert sizes == [1, 1, 1]
+
+
+@every_model
 def test_the_prompt_reaches_the_model(generators: Generators, name: str) -> None:
     one, other = (generate(generators(name), prompt=text).images[0] for text in ("a red cat", "blue sky"))
     assert (one != other).any()

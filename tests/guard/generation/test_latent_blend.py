@@ -1,5 +1,6 @@
 """Outside the mask the latents follow the source at the right noise level; inside they are the model's."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from guard.generation.canvas import Canvas, Limits, inpainting_canvas
-from guard.generation.latent_blend import LatentBlend
+from guard.generation.latent_blend import LatentBlend, steps_of
 from guard.generation.operations import derive
 from guard.generation.quiet import ignore_library_warnings
 from guard.generation.schedulers import build_scheduler
@@ -84,3 +85,8 @@ def test_both_parts_start_from_one_noise_field(generators: Generators, monkeypat
     assert len(seen) == STEPS  # once by the pipeline, then after every step but the last
     for noise in seen:
         torch.testing.assert_close(noise, seen[0])
+
+
+@pytest.mark.parametrize(("reported", "steps"), [({"num_timesteps": 4}, 4), ({"num_timesteps": None}, 6), ({}, 6)])
+def test_the_steps_of_a_call_are_what_it_reports_or_the_whole_schedule(reported: dict[str, Any], steps: int) -> None:
+    assert steps_of(SimpleNamespace(scheduler=SimpleNamespace(timesteps=range(6)), **reported)) == steps

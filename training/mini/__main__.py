@@ -12,13 +12,11 @@ from typing import Final
 
 import numpy as np
 
-VAE_STEPS: Final = 1800
+VAE_STEPS: Final = 2400
 VAE_RATE: Final = 3e-3
-DECODER_STEPS: Final = 1200
-DECODER_RATE: Final = 1.5e-3
-TEXT_STEPS: Final = 2500
+TEXT_STEPS: Final = 1700
 TEXT_RATE: Final = 2e-3
-LATENTS: Final = 12_000
+LATENTS: Final = 16_000
 UNET_STEPS: Final = 8000
 UNET_RATE: Final = 2e-3
 UNET_BATCH: Final = 32
@@ -40,10 +38,7 @@ def _scenes(options: argparse.Namespace) -> None:
 def _vae(options: argparse.Namespace) -> None:
     from training.mini.vae import train
 
-    if options.decoder_only:
-        train(steps=options.steps or DECODER_STEPS, rate=DECODER_RATE, decoder_only=True, whole_from=0.3)
-    else:
-        train(steps=options.steps or VAE_STEPS, rate=VAE_RATE, decoder_only=False, whole_from=0.9)
+    train(steps=options.steps or VAE_STEPS, rate=VAE_RATE, whole_from=0.75)
 
 
 def _text(options: argparse.Namespace) -> None:
@@ -101,7 +96,7 @@ def _card(_: argparse.Namespace) -> None:
 
 def _all(_: argparse.Namespace) -> None:
     parser = build_parser()
-    jobs = ("vae", "text", "latents", "vae --decoder-only", "unet", "export", "evaluate", "sheet", "card")
+    jobs = ("vae", "text", "latents", "unet", "export", "evaluate", "sheet", "card")
     for job in jobs:
         print(f"--- {job}", flush=True)
         options = parser.parse_args(job.split())
@@ -118,8 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     scenes.add_argument("--out", type=Path, default=Path("scenes.png"), help="sheet to write (default scenes.png)")
     scenes.set_defaults(run=_scenes)
     vae = jobs.add_parser("vae", help="train the autoencoder")
-    vae.add_argument("--steps", type=int, help=f"total steps (default {VAE_STEPS}, decoder {DECODER_STEPS})")
-    vae.add_argument("--decoder-only", action="store_true", help="refine the decoder; latents stay valid")
+    vae.add_argument("--steps", type=int, help=f"total steps (default {VAE_STEPS})")
     vae.set_defaults(run=_vae)
     text = jobs.add_parser("text", help="train tokenizer and text tower")
     text.add_argument("--steps", type=int, help=f"total steps (default {TEXT_STEPS})")

@@ -16,7 +16,7 @@ from training.mini.store import MODEL_DIR, ROOT, SEED, load_checkpoint
 from training.mini.vocabulary import COLOURS, RADII_PX, SHAPES, TERRAINS, TEXTURES, TIMES
 
 PAGE: Final = ROOT / "docs" / "signet-mini.md"
-JOBS: Final = ("vae", "vae-decoder", "text", "unet")
+JOBS: Final = ("vae", "text", "unet")
 MACHINE: Final = "2 cores of an AMD Zen 4 server (AVX-512, bfloat16), no GPU, shared with other work"
 RESUME: Final = "python -m training.mini all"
 GOAL: Final = 0.90
@@ -104,7 +104,7 @@ def body(report: dict[str, Any], folder: Path = MODEL_DIR) -> str:
             "",
             f"Stock diffusers classes, {megabytes:.1f} MB in half precision ({counted} parameters):",
             "`CLIPTextModel` (3 layers, width 128, 40 tokens), byte-level BPE (each caption word is one token),",
-            "`AutoencoderKL` (8-fold, 4 channels, normalised latents), `UNet2DConditionModel` (32, 96, 128),",
+            "`AutoencoderKL` (8-fold, 4 channels), `UNet2DConditionModel` (32, 96, 128),",
             "velocity prediction, cosine schedule, `DPMSolverMultistepScheduler`.",
             "",
             "## Data and training",

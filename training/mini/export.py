@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from training.mini.latents import load_normalised_vae
 from training.mini.store import MODEL_DIR
 from training.mini.text import load_text
 from training.mini.unet import SCHEDULE, load_unet
+from training.mini.vae import load_vae
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -33,7 +33,7 @@ def build_pipeline() -> StableDiffusionPipeline:
     tokenizer, tower = load_text()
     unet, _, _ = load_unet()
     pipeline: StableDiffusionPipeline = StableDiffusionPipeline(
-        vae=load_normalised_vae(),
+        vae=load_vae(),
         text_encoder=tower,
         tokenizer=tokenizer,
         unet=unet,
@@ -77,6 +77,8 @@ def export(folder: Path = MODEL_DIR) -> int:
     pipeline.save_pretrained(folder, safe_serialization=True)
     # transformers loads in the type that config.json names; the CPU pipeline computes in float32 throughout.
     _edit_json(folder / "text_encoder" / "config.json", {"dtype": "float32"})
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes 0600; git and wheels want ordinary files
     (folder / DIGESTS).write_text(json.dumps(digests(folder), indent=2) + "\n")
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     if size > SIZE_LIMIT_BYTES:

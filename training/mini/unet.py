@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
-from training.mini.latents import WORDINGS, load_latents
+from training.mini.latent_space import LATENT_CHANNELS, LATENT_SIZE
+from training.mini.latents import SHARD, WORDINGS, latent_shards, load_latents
 from training.mini.optimiser import MovingAverage, MuonAdamW
 from training.mini.parallel import WORKERS, average_gradients, launch, sum_over_workers
 from training.mini.store import CHECKPOINT_EVERY_S, SEED, load_checkpoint, save_checkpoint
 from training.mini.text import WIDTH, load_text, tokenise
-from training.mini.vae import LATENT_CHANNELS, LATENT_SIZE
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -32,11 +32,13 @@ WEIGHT_CAP: Final = 6.0
 TRAIN_TIMESTEPS: Final = 1000
 AVERAGE_DECAY: Final = 0.998
 HOLD_SHARE: Final = 0.6
+RELOAD_EVERY: Final = 100  # steps
 SCHEDULE: Final = {
     "num_train_timesteps": TRAIN_TIMESTEPS,
     "beta_schedule": "squaredcos_cap_v2",
     "prediction_type": "v_prediction",
     "timestep_spacing": "trailing",
+    "steps_offset": 1,  # without effect at trailing spacing; diffusers warns about 0
 }
 
 
@@ -126,6 +128,8 @@ def _train_worker(worker: int, steps: int, rate: float, batch: int) -> None:
     smoothed = 0.0
     while optimiser.step_number < steps:
         step = optimiser.step_number
+        if step % RELOAD_EVERY == 0 and len(latent_shards()) * SHARD > len(latents):
+            latents, tokens = load_latents()  # the latents job may still be adding scenes
         torch.manual_seed((SEED * 1000 + step) * WORKERS + worker)
         rows = torch.randint(len(latents), (batch // WORKERS,))
         words = tokens[rows, torch.randint(WORDINGS, (len(rows),))]

@@ -1,21 +1,24 @@
-"""Train the autoencoder of signet-mini: 256x256x3 pictures to 32x32x4 latents and back.
+"""Train the autoencoder of signet-mini: pictures to the latents that ``latent_space`` defines, and back.
 
 Data flow: ``scenes`` drawn on the fly (crops at first, whole pictures later) + smooth random fields
--> ``AutoencoderKL`` -> L1 + MSE + edge loss + small KL -> checkpoint ``vae`` in the cache.
-With ``--decoder-only`` the encoder stays fixed, so latents computed before remain valid.
+-> encoder -> squared error against ``picture_latents``; ``picture_latents`` + a little noise -> decoder
+-> L1 + MSE + edge loss against the picture -> checkpoint ``vae`` in the cache.
+The two halves share no gradient, so either can be refined later without touching the UNet.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from training.mini.drawing import draw
+from training.mini.latent_space import LATENT_CHANNELS, picture_latents
 from training.mini.optimiser import MovingAverage, MuonAdamW
 from training.mini.scenes import scene_at
 from training.mini.store import CHECKPOINT_EVERY_S, SEED, load_checkpoint, prepare_torch, save_checkpoint
@@ -24,11 +27,10 @@ from training.mini.vocabulary import IMAGE_SIZE_PX
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-LATENT_CHANNELS: Final = 4  # the stock inpainting pipeline refuses a UNet with any other number but 4 (or 9)
-LATENT_SIZE: Final = 32
-KL_WEIGHT: Final = 5e-4  # per latent number, against a per-pixel loss
 EDGE_WEIGHT: Final = 0.5
 CHROMA_WEIGHT: Final = 0.5
+POSTERIOR_DEVIATION: Final = 0.02  # what the encoder is taught to state as its own uncertainty
+DECODER_NOISE: Final = 0.05  # largest deviation of the noise on the decoder's input; the UNet is never exact
 CROP_PX: Final = 128
 SMOOTH_FIELD_SHARE: Final = 0.08
 
@@ -48,6 +50,7 @@ def build_vae() -> AutoencoderKL:
         norm_num_groups=4,
         mid_block_add_attention=False,
         sample_size=IMAGE_SIZE_PX,
+        scaling_factor=1.0,  # the defined latents are normalised already
     )
 
 
@@ -108,41 +111,38 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     return plain + EDGE_WEIGHT * (across + down) + CHROMA_WEIGHT * chroma
 
 
-def _train_step(vae: AutoencoderKL, pictures: Tensor, *, decoder_only: bool) -> tuple[float, float]:
-    with torch.set_grad_enabled(not decoder_only):
-        posterior = vae.encode(pictures).latent_dist
-        latents = posterior.mean + posterior.std * torch.randn_like(posterior.mean)
-    output = vae.decode(latents).sample
-    rebuilt = reconstruction_loss(output, pictures)
-    divergence = 0.5 * (posterior.mean.square() + posterior.var - 1.0 - posterior.logvar).mean()
-    (rebuilt if decoder_only else rebuilt + KL_WEIGHT * divergence).backward()
-    return float(functional.mse_loss(output.detach(), pictures)), float(divergence.detach())
+def latent_targets(pictures: Tensor) -> Tensor:
+    """Return the defined latents, (N, 4, H/8, W/8), of (N, 3, H, W) float32 pictures in [-1, 1]."""
+    pixels = ((pictures + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return torch.from_numpy(picture_latents(pixels.numpy()))
 
 
-def train(*, steps: int, rate: float, decoder_only: bool, whole_from: float, name: str = "vae") -> None:
+def _train_step(vae: AutoencoderKL, pictures: Tensor) -> tuple[float, float]:
+    target = latent_targets(pictures)
+    posterior = vae.encode(pictures).latent_dist
+    encoding = functional.smooth_l1_loss(posterior.mean, target, beta=0.1)
+    certainty = (posterior.logvar - 2.0 * math.log(POSTERIOR_DEVIATION)).square().mean()
+    (encoding + 0.01 * certainty).backward()
+    strength = torch.rand(len(target), 1, 1, 1) * DECODER_NOISE
+    output = vae.decode(target + strength * torch.randn_like(target)).sample
+    reconstruction_loss(output, pictures).backward()
+    error = functional.mse_loss(output.detach(), pictures)
+    return float(error), float(functional.mse_loss(posterior.mean.detach(), target))
+
+
+def train(*, steps: int, rate: float, whole_from: float) -> None:
     """Train, or go on training, until ``steps`` steps are done.
 
     Args:
-        steps: total number of steps; the learning rate decays towards it.
+        steps: total number of steps; the learning rate is held for a third of them, then decays.
         rate: peak learning rate.
-        decoder_only: keep the encoder fixed; starts from checkpoint ``vae``, writes ``vae-decoder``.
         whole_from: share of the steps after which whole 256 px pictures replace 128 px crops.
-        name: checkpoint to resume and write.
     """
     prepare_torch(SEED)
     vae = build_vae().to(memory_format=torch.channels_last)
-    if decoder_only:
-        start = load_checkpoint("vae")
-        if start is None:
-            raise SystemExit("no checkpoint 'vae' in .cache/mini; run `python -m training.mini vae` first")
-        vae.load_state_dict(start["average"])
-        name = "vae-decoder"
-        frozen: tuple[nn.Module, ...] = (vae.encoder, vae.quant_conv)
-        for module in frozen:
-            module.requires_grad_(False)
-    optimiser = MuonAdamW(vae, rate=rate, steps=steps, warmup=30, floor=0.02)
+    optimiser = MuonAdamW(vae, rate=rate, steps=steps, warmup=30, floor=0.02, hold=0.33)
     average = MovingAverage(vae, 0.99)
-    state = load_checkpoint(name)
+    state = load_checkpoint("vae")
     seconds = 0.0
     if state is not None:
         vae.load_state_dict(state["model"])
@@ -155,33 +155,23 @@ def train(*, steps: int, rate: float, decoder_only: bool, whole_from: float, nam
         torch.manual_seed(SEED + step)
         whole = step >= whole_from * steps
         pictures = batch_at(SEED, step, size=IMAGE_SIZE_PX if whole else CROP_PX, batch=1 if whole else 3)
-        error, divergence = _train_step(vae, pictures.to(memory_format=torch.channels_last), decoder_only=decoder_only)
+        error, miss = _train_step(vae, pictures.to(memory_format=torch.channels_last))
         optimiser.step()
         average.update(vae, step)
         now = time.monotonic()
         if step % 20 == 0:
-            psnr = 10 * np.log10(4.0 / max(error, 1e-12))
-            print(
-                f"vae step {step}/{steps} psnr {psnr:.2f} dB kl {divergence:.2f} {seconds + now - began:.0f} s",
-                flush=True,
-            )
+            quality = f"decoder {10 * math.log10(4.0 / max(error, 1e-12)):.2f} dB encoder {miss:.4f}"
+            print(f"vae step {step}/{steps} {quality} {seconds + now - began:.0f} s", flush=True)
         if now - saved > CHECKPOINT_EVERY_S or optimiser.step_number == steps:
             saved = now
-            save_checkpoint(
-                name,
-                {
-                    "model": vae.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "average": {**vae.state_dict(), **average.shadow},
-                    "seconds": seconds + now - began,
-                    "step": optimiser.step_number,
-                },
-            )
+            state = {"model": vae.state_dict(), "optimiser": optimiser.state_dict(), "step": optimiser.step_number}
+            smooth = {**vae.state_dict(), **average.shadow}
+            save_checkpoint("vae", {**state, "average": smooth, "seconds": seconds + now - began})
 
 
 def load_vae() -> AutoencoderKL:
-    """Return the trained autoencoder (with its refined decoder, where there is one), in evaluation mode."""
-    state = load_checkpoint("vae-decoder") or load_checkpoint("vae")
+    """Return the trained autoencoder in evaluation mode."""
+    state = load_checkpoint("vae")
     if state is None:
         raise SystemExit("no checkpoint 'vae' in .cache/mini; run `python -m training.mini vae` first")
     vae = build_vae()

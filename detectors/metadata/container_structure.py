@@ -9,8 +9,10 @@ from __future__ import annotations
 from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
 from detectors.metadata.camera_consistency import compare_camera
 from detectors.metadata.fields import EmbeddedFields, Layer
+from detectors.metadata.jpeg_history import find_history
 from detectors.metadata.jpeg_structure import describe, read_structure
 from detectors.metadata.png_structure import describe_png
+from detectors.metadata.quantisation import Table
 from detectors.metadata.readers.container import read_embedded_fields
 from detectors.metadata.readers.webp import walk_riff
 from detectors.upload import Upload
@@ -41,6 +43,7 @@ class ContainerStructureDetector:
                 reason=f"The structure of {upload.media_type} is not examined.",
             )
         observations = observe_container(upload.data, upload.image.stored_size)
+        observations += observe_history(upload)
         return Evidence(
             id=self.id,
             version=self.version,
@@ -71,6 +74,26 @@ def observe_container(data: bytes, size: tuple[int, int]) -> list[Observation]:
     if _passed_social(fields):
         lines.append(Observation(name="platform", value="passed through Facebook or Instagram"))
     return lines + compare_camera(fields, size, facts)
+
+
+def observe_history(upload: Upload) -> list[Observation]:
+    """Return the trace of an earlier JPEG in the pixels, when there is one and the pixels lie as they are stored."""
+    orientation = read_embedded_fields(upload.data).get(Layer.EXIF, "Orientation")
+    if orientation is not None and orientation.text != "1":
+        return []
+    present: Table | None = None
+    if upload.media_type == "image/jpeg":
+        facts = read_structure(upload.data)
+        present = facts.tables.get(facts.components[0][0]) if facts.components else None
+        if present is None:
+            return []
+    history = find_history(upload.pixels, current=present)
+    if history is None:
+        return []
+    text = f"the pixels were once a JPEG of about quality {history.quality} on the same grid"
+    if present is not None:
+        text = f"the pixels were once a coarser JPEG (about quality {history.quality}) and were saved again"
+    return [Observation(name="earlier JPEG", value=text, where="pixels")]
 
 
 def _describe_webp(data: bytes) -> list[Observation]:

@@ -27,8 +27,8 @@ QUALITIES = tuple(range(96, 24, -1))
 POSITIONS = (1, 8, 16, 9, 2, 3, 10, 17, 24)
 """Frequencies compared, row order: the nine lowest besides the mean, where photos have energy."""
 THRESHOLD = 0.15
-"""Score from which a history is reported: the highest of 98 lossless generated pictures is 0.05, and none of 132 photos
-saved once at 50-95 reaches it; pictures decoded from JPEG below 90 all do (194 of 194; measured)."""
+"""Score from which a history is reported: the highest of 98 lossless generated pictures is 0.05, and none of 137 photos
+saved once at 60-95 reaches it; pictures decoded from JPEG below 90 all do (194 of 194; measured)."""
 MIN_VALUES = 200
 """Non-zero frequencies needed for a score; flat pictures have fewer."""
 

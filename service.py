@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (generation, detection, health):
         app.include_router(part.router)
     app.middleware("http")(_observe)
-    app.add_middleware(BodyLimit)  # type: ignore[arg-type]
+    app.add_middleware(BodyLimit)
     return app
 
 

@@ -14,14 +14,33 @@ from guard.records import CredentialReport, Fingerprints, ImageID
 class Detector(Protocol):
     """Looks at one upload for one kind of evidence.
 
-    ``id`` is the instance id that policies list; ``time_budget_s`` is what the engine grants.
+    Plain class attributes serve for all of the data members.
     """
 
-    id: str
-    version: str
-    family: Family
-    technique: Technique
-    time_budget_s: float
+    @property
+    def id(self) -> str:
+        """Instance id, as policies list it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the detector's answers can change."""
+        ...
+
+    @property
+    def family(self) -> Family:
+        """Family whose log-likelihood ratios are capped together."""
+        ...
+
+    @property
+    def technique(self) -> Technique:
+        """What its answers rest on."""
+        ...
+
+    @property
+    def time_budget_s(self) -> float:
+        """Seconds that the engine grants for one upload."""
+        ...
 
     def examine(self, upload: Upload) -> Evidence | Skipped:
         """Return what was found. Raises DetectorError (or any StageError) when it cannot run."""

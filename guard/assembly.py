@@ -13,11 +13,12 @@ from functools import cached_property
 from pathlib import Path
 
 from guard.errors import KeyMaterialError, PluginError
+from guard.generation.catalogue import load_catalogue
 from guard.generation.diffusers_backend import DiffusersGenerator
 from guard.generation.embedded import MODEL_ID, signet_mini_spec
 from guard.generation.model_spec import Device
 from guard.image_check.nudity import NudityChecker
-from guard.interfaces import Clock, ImageChecker, ImageGenerator, PromptChecker
+from guard.interfaces import Clock, ImageChecker, ImageGenerator
 from guard.isolation import WorkerPool
 from guard.label.compositor import BadgeLabeller
 from guard.ledger.image_store import FileImageStore
@@ -188,14 +189,21 @@ def build_gateway(settings: Settings, *, core: Core | None = None) -> Gateway:
 
 
 def build_generators(settings: Settings) -> dict[str, ImageGenerator]:
-    """Return the configured models by id; weights load on first use."""
+    """Return the shipped model and those of the models file, by id; weights load on first use.
+
+    Raises:
+        ConfigError: the models file or the shipped folder is not usable.
+    """
     device = Device(settings.device)
-    return {MODEL_ID: DiffusersGenerator(signet_mini_spec(device=device))}
+    specs = {MODEL_ID: signet_mini_spec(device=device)}
+    if settings.models is not None:
+        specs |= load_catalogue(settings.models, device=device)
+    return {model_id: DiffusersGenerator(spec) for model_id, spec in specs.items()}
 
 
-def build_prompt_checkers(policy: Policy, *, terms: Path) -> Sequence[PromptChecker]:
+def build_prompt_checkers(policy: Policy, *, terms: Path) -> Sequence[TermChecker | TextClassifier]:
     """Return the prompt checkers that a policy lists. Raises ConfigError when one cannot run here."""
-    checkers: list[PromptChecker] = []
+    checkers: list[TermChecker | TextClassifier] = []
     for entry in policy.document.checkers.prompt:
         if isinstance(entry, TermsEntry):
             checkers.append(TermChecker(folder=terms, lists=entry.lists))

@@ -40,7 +40,10 @@ class Clock(Protocol):
 class PromptChecker(Protocol):
     """Looks at every text that would reach a text encoder."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """Instance id from the policy."""
+        ...
 
     def check(self, request: AdmittedRequest) -> Sequence[Finding]:
         """Return what was found; empty means "looked, found nothing". Raises CheckError when it cannot decide."""
@@ -50,7 +53,10 @@ class PromptChecker(Protocol):
 class ImageChecker(Protocol):
     """Looks at a picture: the output, or an input of image-to-image and inpainting."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """Instance id from the policy."""
+        ...
 
     def check(self, pixels: RGB8) -> Sequence[Finding]:
         """Return what was found in (H, W, 3) uint8. Raises CheckError when it cannot decide."""
@@ -60,8 +66,15 @@ class ImageChecker(Protocol):
 class DecisionMaker(Protocol):
     """The policy: findings in, decision out; pure."""
 
-    id: str
-    digest: str
+    @property
+    def id(self) -> str:
+        """Name of the policy."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the policy file, 64 hex digits."""
+        ...
 
     def decide(self, findings: Sequence[Finding], *, stage: str) -> Decision:
         """Return the strongest action that any rule asks for at this stage ("prompt" or "image")."""
@@ -84,7 +97,10 @@ class GenerationHooks:
 class ImageGenerator(Protocol):
     """Turns a cleared prompt into pictures."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """Name by which requests choose the model."""
+        ...
 
     def generate(self, prompt: ClearedPrompt, *, hooks: GenerationHooks) -> Generation:
         """Return one picture for each id of the request. Raises GenerationError and its kinds."""
@@ -102,7 +118,10 @@ class Labeller(Protocol):
 class Watermarker(Protocol):
     """The invisible mark: a codec that can read what it writes."""
 
-    algorithm: str
+    @property
+    def algorithm(self) -> str:
+        """Versioned id of the algorithm, as it stands in manifests."""
+        ...
 
     def embed(self, pixels: RGB8, image_id: ImageID) -> RGB8:
         """Return a marked copy of the same shape. Raises WatermarkError (for instance: too small)."""

@@ -10,7 +10,7 @@ from detectors.evidence import Direction, Evidence, Family, Grade, Observation, 
 from detectors.interfaces import Original, OriginalLookup
 from detectors.recognition import original_generator, original_observations
 from detectors.upload import Upload
-from guard.fingerprint import Match, confirm
+from guard.fingerprint import Comparison, Match, compare
 from guard.interfaces import Watermarker
 from guard.records import MarkReading
 
@@ -44,13 +44,16 @@ class GatewayMarkDetector:
                 "The picture carries our watermark, but its id is not in this registry, so it cannot be confirmed.",
                 observations=seen,
             )
-        match = confirm(original.fingerprints, upload.pixels, reading.geometry)
-        return self._confirmed(original, match, seen)
+        comparison = compare(original.fingerprints, upload.pixels, reading.geometry)
+        return self._compared(original, comparison, seen)
 
-    def _confirmed(self, original: Original, match: Match, seen: tuple[Observation, ...]) -> Evidence:
+    def _compared(self, original: Original, comparison: Comparison, seen: tuple[Observation, ...]) -> Evidence:
+        match = comparison.match
         observations = (
             *seen,
-            Observation(name="comparison with the original", value=match.value, where="registry"),
+            Observation(
+                name="comparison with the original", value=f"{match.value}: {comparison.reason}", where="registry"
+            ),
             *original_observations(original, where="registry, by watermark"),
         )
         generator = original_generator(original)

@@ -178,7 +178,7 @@ def _check_ledger(opened: Runtime, story: Story) -> None:
     """Audit the whole ledger, as `signet ledger verify` does."""
     core = opened.core
     report = verify_ledger(opened.settings.ledger_path, public_key=core.keys.ledger_public_key, images=core.images)
-    story.ledger = {"size": report.size, "root": report.root, "problems": list(report.problems)}
+    story.ledger = {"size": report.size, "root": report.root, "problems": [str(p) for p in report.problems]}
     story.add("Verify the ledger", f"{report.size} entries, {len(report.problems)} problems", ok=report.ok)
 
 

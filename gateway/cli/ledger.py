@@ -11,7 +11,8 @@ from gateway.cli.options import HomeOption, JSONOption, runtime
 from gateway.cli.output import CLEAN, FINDING, console, emit, reporting
 from guard.errors import RequestError
 from guard.ledger.export import export_ledger, verify_export
-from guard.ledger.verify import LedgerReport, verify_ledger
+from guard.ledger.report import LedgerReport
+from guard.ledger.verify import verify_ledger
 from guard.records import ImageID
 
 app = typer.Typer(no_args_is_help=True, help="Verify, prove and export the tamper-evident record.")
@@ -47,7 +48,7 @@ def export(
 ) -> None:
     """Write a self-contained export that `signet audit verify` checks anywhere."""
     with reporting(as_json=as_json), runtime(home) as opened:
-        size = export_ledger(opened.core.ledger, target)
+        size = export_ledger(opened.settings.ledger_path, target)
     row = {"path": str(target), "size": size}
     emit(row) if as_json else console().print(f"{target}: {size} entries")
 
@@ -75,7 +76,8 @@ def _finish(report: LedgerReport, *, as_json: bool) -> None:
         "ok": report.ok,
         "size": report.size,
         "root": report.root,
-        "problems": list(report.problems),
+        "problems": [str(problem) for problem in report.problems],
+        "keys_pinned": report.keys_pinned,
     }
     if as_json:
         emit(row)
@@ -83,5 +85,5 @@ def _finish(report: LedgerReport, *, as_json: bool) -> None:
         state = "[green]verified[/]" if report.ok else "[red]NOT verified[/]"
         console().print(f"Ledger {state}: {report.size} entries, root {report.root}", soft_wrap=True)
         for problem in report.problems:
-            console().print(f"  {problem}", markup=False)
+            console().print(f"  {problem}", markup=False, soft_wrap=True)
     raise typer.Exit(CLEAN if report.ok else FINDING)

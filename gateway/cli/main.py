@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import check, credentials, detect, doctor, generate, keys, ledger, policies, serve, watermark
+from gateway.cli import check, credentials, demo, detect, doctor, generate, keys, ledger, policies, serve, watermark
 from guard.version import __version__
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def main(
     """Keep the options that belong to no subcommand."""
 
 
-for module in (generate, check, detect, credentials, doctor, serve):
+for module in (generate, check, detect, credentials, doctor, serve, demo):
     module.register(app)
 app.add_typer(watermark.app, name="watermark")
 app.add_typer(ledger.app, name="ledger")

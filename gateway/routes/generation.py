@@ -93,7 +93,7 @@ def _count(metrics: Metrics, result: GenerationResult) -> None:
         metrics.stage_seconds.labels(stage).observe(seconds)
     for outcome in result.outcomes:
         if isinstance(outcome, RecordedImage):
-            kind, extra = "released", {"image_id": outcome.image_id}
+            kind, extra = "released", {"image_id": str(outcome.image_id)}
         elif isinstance(outcome, Refusal):
             category = outcome.decision.category or "none"
             metrics.refusals.labels(outcome.stage, category).inc()

@@ -191,6 +191,7 @@ ALLOWED: dict[str, list[str]] = {
         "gateway.problems",
     ],
     "gateway.cli": [
+        "guard.admission",
         *_GATEWAY_BASE,
         "guard.assembly",
         "guard.pipeline",

@@ -62,7 +62,7 @@ def test_thirty_kills(tmp_path: Path) -> None:
             assert not released & set(removed), "an orphan was released"
             report = verify_ledger(
                 tmp_path / "ledger.sqlite3",
-                public_keys=[core.keys.ledger_public_key],
+                public_key=core.keys.ledger_public_key,
                 images=core.images,
                 hash_images=True,
             )

@@ -6,11 +6,14 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guard.errors import MediaTooLargeError, SigningError
+from guard.isolation import WorkerPool
 from guard.records import CredentialReport, CredentialState
 
 
@@ -28,6 +31,12 @@ def process_id() -> int:
 
 def environment() -> list[str]:
     return sorted(os.environ)
+
+
+def session_and_core_limit() -> tuple[int, tuple[int, int]]:
+    import resource
+
+    return os.getsid(0), resource.getrlimit(resource.RLIMIT_CORE)
 
 
 def report(text: str) -> CredentialReport:
@@ -99,15 +108,27 @@ def return_stranger() -> Stranger:
 class Bomb:
     """Unpickles by calling a function of the sender's choice."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, call: object, *arguments: object) -> None:
+        self.call = call, arguments
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (os.mkdir, (self.path,))
+        return self.call
 
 
 def return_bomb(path: str) -> Bomb:
-    return Bomb(path)
+    return Bomb(os.mkdir, path)
+
+
+def return_bomb_of_ours(path: str) -> Bomb:
+    """Names a function of our own package; functions are no values."""
+    from guard.provenance.dev_ca import init_development_keys  # here: no other job needs to load cryptography
+
+    return Bomb(init_development_keys, Path(path), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def return_bomb_behind_ours(path: str) -> Bomb:
+    """Names a foreign class that one of our modules imports."""
+    return Bomb(WorkerPool, path)
 
 
 def announce_a_huge_answer() -> None:

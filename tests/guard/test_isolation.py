@@ -97,6 +97,13 @@ def test_secrets_in_the_environment_stay_here(monkeypatch: pytest.MonkeyPatch) -
     assert "SIGNET_PASSPHRASE" not in seen
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX sessions and limits")
+def test_workers_stand_apart_from_the_terminal_and_write_no_core_files(pool: WorkerPool) -> None:
+    session, core = pool.run(jobs.session_and_core_limit, deadline_s=20)
+    assert session != os.getsid(0), "Ctrl-C would reach the worker before its parent"
+    assert core == (0, 0), "a core file would hold somebody's upload"
+
+
 def test_a_program_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with WorkerPool(size=1) as pool, pytest.raises(WorkerError, match="could not start"):
@@ -149,16 +156,22 @@ def test_a_crash_is_told_and_the_next_call_works(pool: WorkerPool, job: object, 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no address-space limit on Windows")
-def test_memory_is_limited_and_the_worker_replaced(pool: WorkerPool) -> None:
-    with pytest.raises(WorkerError, match=f"memory than the worker's limit of {LIMIT} bytes"):
-        pool.run(jobs.eat_memory, deadline_s=30)
-    assert pool.run(jobs.echo, "again", deadline_s=20) == "again"
+def test_memory_is_limited_and_the_worker_replaced() -> None:
+    with WorkerPool(size=1, memory_bytes=LIMIT) as pool:
+        before = pool.run(jobs.process_id, deadline_s=20)
+        with pytest.raises(WorkerError, match=f"memory than the worker's limit of {LIMIT} bytes"):
+            pool.run(jobs.eat_memory, deadline_s=30)
+        assert pool.run(jobs.process_id, deadline_s=20) != before
 
 
 def test_an_answer_may_not_run_code_here(pool: WorkerPool, tmp_path: Path) -> None:
     target = tmp_path / "made by unpickling"
     with pytest.raises(WorkerError, match=r"may not contain (posix|nt)\.mkdir"):
         pool.run(jobs.return_bomb, str(target), deadline_s=20)
+    assert not target.exists()
+    for job in (jobs.return_bomb_of_ours, jobs.return_bomb_behind_ours):
+        with pytest.raises(WorkerError, match=r"may not contain guard\."):
+            pool.run(job, str(target), deadline_s=20)
     assert not target.exists()
     with pytest.raises(WorkerError, match="may not contain"):
         pool.run(jobs.return_stranger, deadline_s=20)

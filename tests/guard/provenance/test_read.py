@@ -70,6 +70,28 @@ def test_the_listener_would_have_heard_it(ours: Identity) -> None:
         assert listener.hits == ["GET /x"]
 
 
+@pytest.mark.parametrize(("section", "key"), [("verify", "remote_manifest_fetch"), ("core", "allowed_network_hosts")])
+def test_each_of_two_switches_alone_closes_the_path(ours: Identity, section: str, key: str) -> None:
+    """Either would do today; both are set, so that losing one in an upgrade opens nothing."""
+    from c2pa import C2paError, Context, Reader
+
+    with Listener() as listener:
+        probe = remote_probe(ours.keys, listener.url, now=NOW)
+        with pytest.raises(C2paError):
+            Reader(
+                "image/png", io.BytesIO(probe), context=Context.from_dict({section: {key: NO_NETWORK[section][key]}})
+            )
+        assert listener.hits == []
+
+
+def test_every_network_switch_is_off() -> None:
+    off = {"remote_manifest_fetch": False, "ocsp_fetch": False}
+    assert NO_NETWORK["verify"] == off
+    assert NO_NETWORK["core"]["allowed_network_hosts"] == []
+    assert NO_NETWORK["core"]["decode_identity_assertions"] is False
+    assert NO_NETWORK["core"]["allow_redirects"] is False
+
+
 @pytest.mark.parametrize(
     ("section", "key"), [(section, key) for section, values in NO_NETWORK.items() for key in values]
 )
@@ -417,6 +439,7 @@ def test_many_assertions_are_stopped_before_they_cost_seconds(ours: Identity, re
     began = time.monotonic()
     assert reader.read(out.getvalue()).codes == ("signet.limit.assertions",)
     assert time.monotonic() - began < 0.1
+    assert reader.read(ours.edited(out.getvalue())).ingredients[0].state is CredentialState.NONE, "nor as a parent"
 
 
 # --- workers that fail -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from importlib.metadata import packages_distributions
 from typing import Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.options import HomeOption, JSONOption, runtime
@@ -81,10 +82,10 @@ def _show(row: dict[str, Any]) -> None:
     out.print(f"Signet {row['version']}, Python {row['python']}")
     table = Table("", "Check", "Detail", box=None)
     for check in row["checks"]:
-        table.add_row("[green]ok[/]" if check["ok"] else "[red]no[/]", check["name"], str(check["detail"]))
+        table.add_row("[green]ok[/]" if check["ok"] else "[red]no[/]", check["name"], escape(str(check["detail"])))
     out.print(table)
     settings = Table("Setting", "Value", "Meaning", box=None)
     for name, value in row["settings"].items():
-        settings.add_row(f"SIGNET_{name.upper()}", str(value), Settings.model_fields[name].description or "")
+        settings.add_row(f"SIGNET_{name.upper()}", escape(str(value)), Settings.model_fields[name].description or "")
     out.print(settings)
     out.print("Limits: " + ", ".join(f"{name} {value}" for name, value in row["limits"].items()))

@@ -19,6 +19,9 @@ NATIVE_PX = 256
 """Size of the pictures that the model was trained on, both sides."""
 MAX_PX = 512
 """Beyond twice its training size the model repeats its scenes side by side."""
+STEPS = 20
+GUIDANCE = 4.0
+"""Steps and guidance scale with which the model was evaluated (training/mini/evaluate.py)."""
 
 
 def signet_mini_folder() -> Path:
@@ -58,4 +61,6 @@ def signet_mini_spec(*, folder: Path | None = None, device: Device = Device.AUTO
         native_size=(NATIVE_PX, NATIVE_PX),
         max_side=MAX_PX,
         max_count=4,
+        steps=STEPS,
+        guidance=GUIDANCE,
     )

@@ -52,7 +52,8 @@ def derive(base: Any, operation: Operation) -> OperationPipeline:
         Operation.INPAINTING: diffusers.AutoPipelineForImage2Image if blends else diffusers.AutoPipelineForInpainting,
     }[operation]
     try:
-        pipeline = family.from_pipe(base)
+        # classes that could watermark (SDXL) do so by default when the library for it happens to be installed
+        pipeline = family.from_pipe(base, add_watermarker=False)
     except ValueError as exc:
         raise refusal from exc
     pipeline.set_progress_bar_config(disable=True)

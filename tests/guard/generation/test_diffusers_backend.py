@@ -259,6 +259,16 @@ def test_values_that_are_not_finite_never_become_a_picture(breakable: Any) -> No
     assert generate(generator).images[0].std() > 5
 
 
+@pytest.mark.parametrize("error", [ValueError("broken"), CancelledError("stopped")])
+def test_offloaded_parts_are_put_back_after_a_failure(breakable: Any, error: Exception) -> None:
+    generator = breakable(error)
+    calls: list[str] = []
+    generator._loaded.pipeline.maybe_free_model_hooks = lambda: calls.append("freed")
+    with pytest.raises(GenerationError):
+        generate(generator)
+    assert calls == ["freed"]
+
+
 def test_a_foreign_error_is_wrapped_without_its_text(breakable: Any) -> None:
     generator = breakable(ValueError("bad `prompt`: a secret wish"))
     with pytest.raises(GenerationError, match="failed with ValueError") as caught:

@@ -14,9 +14,10 @@ from guard.generation.diffusers_backend import DiffusersGenerator
 from guard.generation.loading import choose_device, choose_dtype, load_model
 from guard.generation.model_files import loaded_files, read_index
 from guard.generation.model_spec import Device, ModelSpec, Offload, Precision
+from guard.records import Operation
 from guard.weights import content_digest, sha256_file
 from tests.guard.generation.conftest import Folders, Generators
-from tests.guard.generation.requests import generate, spec_of
+from tests.guard.generation.requests import generate, pictures_for, spec_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -119,6 +120,25 @@ def test_the_safety_checker_is_left_out_without_a_word(copy: Path, generators: G
     np.testing.assert_array_equal(
         generate(DiffusersGenerator(spec_of(copy))).images[0], generate(generators("sd")).images[0]
     )
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+def test_the_librarys_own_watermark_is_never_applied(
+    folders: Folders, generators: Generators, monkeypatch: pytest.MonkeyPatch, operation: Operation
+) -> None:
+    from diffusers.pipelines import stable_diffusion_xl
+
+    folder, plain = folders("sdxl"), generate(generators("sdxl"), **pictures_for(operation)).images[0]
+
+    def installed(*args: object) -> bool:
+        return True
+
+    for suffix in ("", "_img2img", "_inpaint"):
+        module = f"{stable_diffusion_xl.__name__}.pipeline_stable_diffusion_xl{suffix}"
+        monkeypatch.setattr(f"{module}.is_invisible_watermark_available", installed)
+        monkeypatch.setattr(f"{module}.StableDiffusionXLWatermarker", lambda: pytest.fail("made"), raising=False)
+    made = generate(DiffusersGenerator(spec_of(folder)), **pictures_for(operation))
+    np.testing.assert_array_equal(made.images[0], plain)
 
 
 def test_pinned_digests_are_checked(copy: Path) -> None:
@@ -260,8 +280,9 @@ def test_automatic_choices_with_an_accelerator(folders: Folders, monkeypatch: py
     assert choose_device(ModelSpec(id="x", source=folders("sd"), device=Device.MPS)) == "mps"
 
 
+@pytest.mark.parametrize("where", ["from_pretrained", "to"])
 def test_a_model_that_does_not_fit_is_out_of_memory_and_can_be_tried_again(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     import diffusers
 
@@ -270,7 +291,7 @@ def test_a_model_that_does_not_fit_is_out_of_memory_and_can_be_tried_again(
 
     generator = DiffusersGenerator(spec_of(folders("sd")))
     with monkeypatch.context() as patch:
-        patch.setattr(diffusers.StableDiffusionPipeline, "to", full)
+        patch.setattr(diffusers.StableDiffusionPipeline, where, full)
         with pytest.raises(OutOfMemoryError, match="does not fit"):
             generate(generator)
     assert generate(generator).images[0].shape == (32, 32, 3)

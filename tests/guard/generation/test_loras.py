@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from guard.errors import CancelledError, GenerationError, RequestError
+from guard.errors import CancelledError, GenerationError, OutOfMemoryError, RequestError
 from guard.generation.diffusers_backend import DiffusersGenerator
 from guard.interfaces import GenerationHooks
 from guard.records import LoRASpec, Operation
@@ -152,6 +153,17 @@ def test_an_adapter_that_cannot_be_removed_takes_the_model_with_it(folders: Fold
         generate(generator, loras=(LoRASpec(source="sd/1.safetensors"),))
     assert not generator.is_loaded
     np.testing.assert_array_equal(generate(generator).images[0], before)
+
+
+def test_an_adapter_that_does_not_fit_into_memory_is_out_of_memory(
+    with_loras: dict[str, DiffusersGenerator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("diffusers.StableDiffusionPipeline.load_lora_weights", full)
+    with pytest.raises(OutOfMemoryError):
+        generate(with_loras["sd"], loras=(LoRASpec(source="sd/1.safetensors"),))
 
 
 @pytest.mark.parametrize("weight", [4.1, -5.0, math.inf, math.nan])

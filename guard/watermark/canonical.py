@@ -22,12 +22,12 @@ LineGrid: TypeAlias = NDArray[np.complex64]
 
 MAX_SIDE = 1024
 """Longest canonical side that is looked at; beyond an aspect ratio of 4 only the middle is."""
-_DETAIL_SIGMA = 4.0
-_CONTRAST_SIGMA = 6.0
+_DETAIL_SIGMA = 2.5
+_CONTRAST_SIGMA = 3.5
 _DETAIL_LIMIT = 40.0
 _CONTRAST_EXPONENT = 1.5
 """The mark follows contrast**0.5 (embedding.py), noise follows contrast: the matched weight is contrast**-1.5."""
-_BORDER = 24
+_BORDER = 8
 """Taper at the border, so that the picture's edges do not light lines of their own."""
 
 

@@ -10,7 +10,7 @@ from guard.watermark.convolutional import TailBitingCode
 from guard.watermark.lattice import ChipKey, Lattice
 from guard.watermark.payload import id_of
 
-_RADIUS_WINDOW = 2.5
+_RADIUS_WINDOW = 4.0
 _LEAST_GAIN = 0.02
 
 

@@ -17,7 +17,7 @@ from guard.watermark.spectrum import BINS, SIZE, Spectrum
 
 SCALE_MIN = 0.55
 SCALE_MAX = 3.3
-"""Size of the pattern in the picture's own canonical frame: 0.5 = pasted on a canvas twice as wide, 3 = a third left."""
+"""Size of the pattern in the picture's canonical frame: 0.5 = pasted on a canvas twice as wide, 3 = a third is left."""
 _LOG_STEP = 0.005
 _ANGLES = 600
 """Cells of the log-polar map: 0.5 % of scale, 0.3 degrees."""

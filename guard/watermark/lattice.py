@@ -1,6 +1,6 @@
 """The lattice: which spectral lines of a 128-px tile are lit, which of them are pilots, and what each one says.
 
-A tile that repeats over the picture has a line spectrum; the key lights half of the lines between radius 4 and 32
+A tile that repeats over the picture has a line spectrum; the key lights half of the lines between radius 6 and 32
 (cycles a tile). *Which* lines are lit shows rotation, scale and mirroring; the phases of the *pilots* (known) show the
 shift and carry the false-accept bound; the phases of the rest carry the coded word, two chips a line.
 
@@ -22,9 +22,9 @@ from guard.watermark.payload import WORD_BITS, Bits
 CANONICAL_SIDE = 512
 """Side of the canonical frame, in px; every size below is in these px. Measured: docs/watermark.md, "Choices"."""
 TILE = 128
-R_MIN = 4.0
+R_MIN = 6.0
 R_MAX = 32.0
-"""Radii of the lines in cycles a tile: 1/32 to 1/4 cycles per canonical px."""
+"""Radii of the lines in cycles a tile: 0.047 to 0.25 cycles per canonical px."""
 GRID = 34
 """Lines are read for |u|, |v| <= GRID, two beyond R_MAX, so that local noise estimates have neighbours."""
 RING = 2.0

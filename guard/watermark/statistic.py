@@ -27,10 +27,12 @@ MAX_LOG10_FALSE_ACCEPT: Final = -9.0
 SHIFT_GRID = 256
 """Shifts are tried at half a canonical px: at radius 32 the worst rounding turns a line by 0.39 rad."""
 NEARBY_SHIFTS = 5
-_NOISE_WINDOW = 9
-_LIMIT = 0.7
-"""Soft limiter |F| / (|F| + 0.7): a line that the host picture owns cannot shout. Measured: docs/watermark.md."""
-_RADIUS_WINDOW = 2.5
+_NOISE_NEAR = 5
+_NOISE_FAR = 11
+_NOISE_FAR_SHARE = 0.1
+_LIMIT = 0.5
+"""Soft limiter |F| / (|F| + 0.5): a line that the host picture owns cannot shout. Measured: docs/watermark.md."""
+_RADIUS_WINDOW = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +65,7 @@ class LineReader:
         for sign in (1, -1):
             dark[sign * lattice.dark[:, 1] + GRID, sign * lattice.dark[:, 0] + GRID] = 1.0
         self._dark = dark
-        window = (_NOISE_WINDOW, _NOISE_WINDOW)
-        share = cv2.blur(dark, window, borderType=cv2.BORDER_CONSTANT)
-        self._share = np.maximum(share, 1e-6)
+        self._share = np.maximum(_around(dark), 1e-6)
         distance = lattice.radius[:, None] - np.arange(R_MIN, lattice.radius.max() + 1.0)[None, :]
         self._kernel = np.exp(-0.5 * (distance / _RADIUS_WINDOW) ** 2).astype(np.float32)  # (n, radii)
         self._kernel_sum = self._kernel.sum(axis=0)
@@ -80,8 +80,7 @@ class LineReader:
         """
         half = grid.real**2 + grid.imag**2
         power = np.concatenate([half[::-1, :0:-1], half], axis=1)  # Hermitian: F(-u, -v) = conj F(u, v)
-        noise = cv2.blur(power * self._dark, (_NOISE_WINDOW, _NOISE_WINDOW), borderType=cv2.BORDER_CONSTANT)
-        noise = noise / self._share
+        noise = _around(power * self._dark) / self._share
         scale = np.sqrt(noise[self._row, self._column + GRID]) + 1e-12
         values = grid[self._row, self._column] / scale
         magnitude = np.abs(values)
@@ -89,6 +88,13 @@ class LineReader:
         excess = self._kernel.T @ np.minimum(magnitude**2, 9.0) / self._kernel_sum - 1.0
         weight = np.sqrt(np.maximum(np.interp(self._lit_radius, self._radii, excess), 0.02))
         return LineValues(lit=(limited * weight).astype(np.complex64))
+
+
+def _around(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a mean of each place's surroundings: the near ones, and a little of the far where near ones lack."""
+    near = cv2.blur(values, (_NOISE_NEAR, _NOISE_NEAR), borderType=cv2.BORDER_CONSTANT)
+    far = cv2.blur(values, (_NOISE_FAR, _NOISE_FAR), borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(near + _NOISE_FAR_SHARE * far, dtype=np.float32)
 
 
 def centred_z(values: LineValues, lattice: Lattice, key: ChipKey) -> tuple[float, float]:

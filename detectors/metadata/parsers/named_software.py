@@ -43,7 +43,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     (r"bing image creator\b.*|microsoft (?:designer|copilot|responsible ai)\b.*", "Microsoft (Designer or Copilot)"),
     (r"midjourney\b.*", "Midjourney"),
     (r"apple image playground\b.*|image playground", "Apple Image Playground"),
-    (r"(?:made|imagined|edited) with (?:meta )?ai|meta ai\b.*", "Meta AI"),
+    (r"imagined with (?:meta )?ai|(?:made|edited) with meta ai|meta ai\b.*", "Meta AI"),
     (r"stable ?diffusion\b.*|stability\.?ai\b.*|dreamstudio\b.*|stable image\b.*", "Stable Diffusion (Stability AI)"),
     (r"black forest labs\b.*|flux\.[12]\b.*|flux[ -](?:dev|schnell|pro)\b.*", "FLUX (Black Forest Labs)"),
     (r"comfyui\b.*", "ComfyUI"),

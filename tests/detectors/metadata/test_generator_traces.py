@@ -193,8 +193,9 @@ def test_a_name_inside_a_content_credential_is_reported_as_unchecked() -> None:
         w.png_texts(Software="Imagenes 2.0"),
         w.png_texts(Software="Firefly shader editor"),
         w.png_texts(Description="Job ID: 1234"),
+        w.jpeg_iptc(w.iim(d110="Made with AI")),
     ],
-    ids=list("abcdefghijkl"),
+    ids=list("abcdefghijklm"),
 )
 def test_nothing_is_named_where_nothing_signed(data: bytes) -> None:
     evidence = examine(data)

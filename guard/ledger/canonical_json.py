@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any
 
 from guard.errors import LedgerError
@@ -138,8 +139,8 @@ def _write_mapping(value: Mapping[Any, Any], parts: list[str], *, depth: int) ->
 
 
 def _text(value: str) -> str:
-    """Return a JSON string; unless forced to ASCII, ``json`` escapes just what RFC 8785 section 3.2.2.2 asks for."""
-    return json.dumps(value, ensure_ascii=False)
+    """Return a JSON string; this encoder escapes just what RFC 8785 section 3.2.2.2 asks for."""
+    return encode_basestring(value)
 
 
 def _utf16(key: str) -> bytes:

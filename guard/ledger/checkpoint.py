@@ -19,6 +19,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -27,6 +28,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from guard.errors import KeyMaterialError, LedgerProofError
 from guard.ledger.hash_tree import HASH_BYTES
 
+PublicKey: TypeAlias = Ed25519PublicKey | bytes
+"""A public key as object, 32 raw bytes, or PEM."""
 ALGORITHM_ED25519 = b"\x01"
 """Signature type identifier of Ed25519 (signed-note, "Signature types")."""
 KEY_ID_BYTES = 4
@@ -202,7 +205,7 @@ def load_signing_key(key: Ed25519PrivateKey | bytes) -> Ed25519PrivateKey:
     return loaded
 
 
-def load_public_key(key: Ed25519PublicKey | bytes) -> bytes:
+def load_public_key(key: PublicKey) -> bytes:
     """Return the 32 raw bytes of an Ed25519 public key given as an object, raw bytes, or PEM.
 
     Raises:
@@ -219,6 +222,19 @@ def load_public_key(key: Ed25519PublicKey | bytes) -> bytes:
     if not isinstance(loaded, Ed25519PublicKey):
         raise KeyMaterialError(f"Ledger public key: got {type(loaded).__name__}, expected Ed25519.")
     return loaded.public_bytes_raw()
+
+
+def load_public_keys(keys: PublicKey | Sequence[PublicKey] | None) -> tuple[bytes, ...]:
+    """Return the raw bytes of one, several or no public keys.
+
+    Raises:
+        KeyMaterialError: one of them is not an Ed25519 public key.
+    """
+    if keys is None:
+        return ()
+    if isinstance(keys, bytes | Ed25519PublicKey):
+        return (load_public_key(keys),)
+    return tuple(load_public_key(key) for key in keys)
 
 
 def _key_id(name: str, public_key: bytes) -> bytes:

@@ -24,16 +24,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
 from guard.errors import LedgerError, LedgerProofError
 from guard.ledger.canonical_json import canonical_bytes, parse_canonical
-from guard.ledger.checkpoint import HeadVerifier, TreeHead, load_public_key, note_text, parse_verifier_key
+from guard.ledger.checkpoint import (
+    HeadVerifier,
+    PublicKey,
+    TreeHead,
+    load_public_keys,
+    note_text,
+    parse_verifier_key,
+)
 from guard.ledger.database import Database
 from guard.ledger.entry_schema import MAX_ENTRY_BYTES, check_entry
 from guard.ledger.hash_tree import EMPTY_ROOT, Frontier, leaf_hash
 from guard.ledger.report import LedgerReport, ProblemList, PublishedHeads
+from guard.ledger.sqlite_store import SQLiteLedger
 from guard.ledger.tables import entries, heads, meta, signers
 
 FORMAT = "signet-ledger-export"
@@ -64,11 +71,11 @@ class _Header:
     keys: tuple[_Key, ...]
 
 
-def export_ledger(ledger_path: Path | str, target: Path | str) -> int:
+def export_ledger(ledger: SQLiteLedger | Path | str, target: Path | str) -> int:
     """Write a ledger as JSON lines; the target appears complete or not at all.
 
     Args:
-        ledger_path: the ledger file; may be in use (one snapshot is exported).
+        ledger: the ledger or its file; may be in use (one snapshot is exported).
         target: the file to write; replaced when it exists.
 
     Returns:
@@ -78,7 +85,8 @@ def export_ledger(ledger_path: Path | str, target: Path | str) -> int:
         LedgerError: the ledger cannot be read or lacks a head, or the target cannot be written.
     """
     target = Path(target)
-    database = Database(Path(ledger_path), read_only=True)
+    path = ledger.path if isinstance(ledger, SQLiteLedger) else Path(ledger)
+    database = Database(path, read_only=True)
     temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(prefix=".tmp-export-", dir=target.parent)
@@ -100,14 +108,14 @@ def export_ledger(ledger_path: Path | str, target: Path | str) -> int:
 def verify_export(
     path: Path | str,
     *,
-    public_keys: Sequence[Ed25519PublicKey | bytes] = (),
+    public_key: PublicKey | Sequence[PublicKey] | None = None,
     published_heads: Sequence[str] = (),
 ) -> LedgerReport:
     """Audit an export, streaming.
 
     Args:
         path: the file that ``export_ledger`` wrote.
-        public_keys: the keys that may have signed; empty takes those in the header (see ``keys_pinned``).
+        public_key: the key that may have signed, or all of them after rotations; None takes those in the header.
         published_heads: signed notes kept elsewhere; the export must still meet each of them.
 
     Returns:
@@ -117,7 +125,7 @@ def verify_export(
         LedgerError: the file cannot be read.
         KeyMaterialError: a public key is not Ed25519.
     """
-    pinned = [load_public_key(key) for key in public_keys]
+    pinned = load_public_keys(public_key)
     problems, frontier = ProblemList(), Frontier()
     keys: tuple[_Key, ...] = ()
     try:

@@ -40,7 +40,7 @@ class LedgerReport:
         ok: True when nothing at all was found.
         size: number of entries.
         root: Merkle root recomputed from the entries, 64 hex digits.
-        problems: what was found, at most MAX_PROBLEMS + 1 (the last then says how many more there are).
+        details: what was found, at most MAX_PROBLEMS + 1 (the last then says how many more there are).
         keys: verifier keys under which the signatures were checked.
         keys_pinned: whether the caller named the keys; otherwise they came from the audited file itself, which proves
             that the file agrees with itself and not whose it is.
@@ -49,9 +49,14 @@ class LedgerReport:
     ok: bool
     size: int
     root: str
-    problems: tuple[LedgerProblem, ...]
+    details: tuple[LedgerProblem, ...]
     keys: tuple[str, ...]
     keys_pinned: bool
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return what was found as lines for people."""
+        return tuple(str(problem) for problem in self.details)
 
 
 class ProblemList:
@@ -70,14 +75,14 @@ class ProblemList:
 
     def report(self, *, size: int, root: bytes, verifiers: Sequence[HeadVerifier], keys_pinned: bool) -> LedgerReport:
         """Return the finished report."""
-        problems = tuple(self._kept)
+        details = tuple(self._kept)
         if self._more:
-            problems += (LedgerProblem(code="more", detail=f"{self._more} more problems are not listed"),)
+            details += (LedgerProblem(code="more", detail=f"{self._more} more problems are not listed"),)
         return LedgerReport(
-            ok=not problems,
+            ok=not details,
             size=size,
             root=root.hex(),
-            problems=problems,
+            details=details,
             keys=tuple(verifier.verifier_key() for verifier in verifiers),
             keys_pinned=keys_pinned,
         )

@@ -17,12 +17,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, RowMapping, func, select, text
 
 from guard.errors import LedgerError, LedgerProofError
 from guard.ledger.canonical_json import parse_canonical
-from guard.ledger.checkpoint import HeadVerifier, TreeHead, load_public_key
+from guard.ledger.checkpoint import HeadVerifier, PublicKey, TreeHead, load_public_keys
 from guard.ledger.database import Database
 from guard.ledger.entry import registry_digest
 from guard.ledger.entry_schema import CheckedEntry, check_entry
@@ -51,7 +50,7 @@ class ImageStates(Protocol):
 def verify_ledger(
     path: Path | str,
     *,
-    public_keys: Sequence[Ed25519PublicKey | bytes] = (),
+    public_key: PublicKey | Sequence[PublicKey] | None = None,
     images: ImageStates | None = None,
     hash_images: bool = False,
     published_heads: Sequence[str] = (),
@@ -60,7 +59,7 @@ def verify_ledger(
 
     Args:
         path: the file.
-        public_keys: the keys that may have signed; empty takes the keys stored in the file itself.
+        public_key: the key that may have signed, or all of them after rotations; None takes those stored in the file.
         images: also check that every released image is stored or was deleted for a reason.
         hash_images: with ``images``, also read the stored bytes and compare their SHA-256 (slow: reads every image).
         published_heads: signed notes kept elsewhere; the ledger must still meet each of them.
@@ -72,7 +71,7 @@ def verify_ledger(
         LedgerError: no such file.
         KeyMaterialError: a public key is not Ed25519.
     """
-    pinned = [load_public_key(key) for key in public_keys]
+    pinned = load_public_keys(public_key)
     file = Path(path)
     if not file.is_file():
         raise LedgerError(f"Ledger {file}: no such file.", next_step="Check the path of the ledger.")

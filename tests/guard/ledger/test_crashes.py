@@ -33,7 +33,7 @@ def check_after_crash(folder: Path, acknowledged: list[int]) -> int:
     """Audit, clear orphans, and check that every acknowledged release is there; return the size."""
     images = FileImageStore(folder / "images")
     report = verify_ledger(folder / "ledger.sqlite", images=images, hash_images=True)
-    assert [str(problem) for problem in report.problems] == []
+    assert report.problems == ()
     ledger = open_ledger(folder / "ledger.sqlite")
     known = ledger.recorded_ids()
     now = datetime.now(UTC) + timedelta(seconds=2)

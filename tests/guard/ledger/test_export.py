@@ -37,11 +37,11 @@ def export(ledger: Path, tmp_path: Path) -> Path:
 
 
 def found(report: LedgerReport) -> list[tuple[str, int | None]]:
-    return [(problem.code, problem.entry) for problem in report.problems]
+    return [(problem.code, problem.entry) for problem in report.details]
 
 
 def test_an_export_verifies_alone_and_has_the_ledgers_root(ledger: Path, export: Path) -> None:
-    report = verify_export(export, public_keys=[PUBLIC_KEY])
+    report = verify_export(export, public_key=PUBLIC_KEY)
     assert (report.ok, report.size, report.keys_pinned) == (True, SIZE, True)
     assert report.root == verify_ledger(ledger).root
     assert verify_export(export).keys_pinned is False
@@ -94,7 +94,7 @@ def test_dropped_added_moved_and_broken_lines_are_named(export: Path) -> None:
 def test_a_file_that_is_no_export(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "file").write_bytes(header + b"\n")
     report = verify_export(tmp_path / "file")
-    assert [problem.code for problem in report.problems] == ["header"]
+    assert [problem.code for problem in report.details] == ["header"]
 
 
 def test_an_unreadable_path_is_an_error(tmp_path: Path, ledger: Path) -> None:
@@ -105,7 +105,7 @@ def test_an_unreadable_path_is_an_error(tmp_path: Path, ledger: Path) -> None:
 
 
 def test_a_foreign_key_is_found(export: Path) -> None:
-    assert found(verify_export(export, public_keys=[OTHER_PUBLIC_KEY])) == [("unknown_key", None)]
+    assert found(verify_export(export, public_key=OTHER_PUBLIC_KEY)) == [("unknown_key", None)]
 
 
 def test_rotated_keys_sign_their_own_stretch(ledger: Path, tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_rotated_keys_sign_their_own_stretch(ledger: Path, tmp_path: Path) -> No
     rotated.append(refusal(100))
     rotated.close()
     export_ledger(ledger, tmp_path / "rotated.jsonl")
-    assert verify_export(tmp_path / "rotated.jsonl", public_keys=[PUBLIC_KEY, OTHER_PUBLIC_KEY]).ok
-    assert found(verify_export(tmp_path / "rotated.jsonl", public_keys=[PUBLIC_KEY])) == [("unknown_key", None)]
+    assert verify_export(tmp_path / "rotated.jsonl", public_key=[PUBLIC_KEY, OTHER_PUBLIC_KEY]).ok
+    assert found(verify_export(tmp_path / "rotated.jsonl", public_key=PUBLIC_KEY)) == [("unknown_key", None)]
 
 
 def test_an_old_export_verifies_but_does_not_meet_a_newer_head(ledger: Path, export: Path) -> None:
@@ -128,4 +128,4 @@ def test_an_old_export_verifies_but_does_not_meet_a_newer_head(ledger: Path, exp
 def test_an_empty_ledger_exports(tmp_path: Path) -> None:
     fill(tmp_path / "empty.sqlite", 0)
     assert export_ledger(tmp_path / "empty.sqlite", tmp_path / "empty.jsonl") == 0
-    assert verify_export(tmp_path / "empty.jsonl", public_keys=[PUBLIC_KEY]).ok
+    assert verify_export(tmp_path / "empty.jsonl", public_key=PUBLIC_KEY).ok

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-VAE_STEPS: Final = 2400
+VAE_STEPS: Final = 1500
 VAE_RATE: Final = 3e-3
 TEXT_STEPS: Final = 1700
 TEXT_RATE: Final = 2e-3

@@ -103,7 +103,7 @@ def body(report: dict[str, Any], folder: Path = MODEL_DIR) -> str:
             "## Architecture",
             "",
             f"Stock diffusers classes, {megabytes:.1f} MB in half precision ({counted} parameters):",
-            "`CLIPTextModel` (3 layers, width 128, 40 tokens), byte-level BPE (each caption word is one token),",
+            "`CLIPTextModel` (3 layers, width 128, 40 tokens), byte-level BPE of the captions' words,",
             "`AutoencoderKL` (8-fold, 4 channels), `UNet2DConditionModel` (32, 96, 128),",
             "velocity prediction, cosine schedule, `DPMSolverMultistepScheduler`.",
             "",

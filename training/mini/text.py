@@ -1,6 +1,6 @@
 """Train the tokenizer and the text tower of signet-mini, alone, on reading scenes out of captions.
 
-Data flow: captions -> byte-level BPE in which every caption word is one token -> ``CLIPTextModel``
+Data flow: captions -> byte-level BPE in which nearly every caption word is one token -> ``CLIPTextModel``
 -> ``LayoutProbe`` (grid queries that attend to the token states, as the UNet does) -> what lies in which cell.
 The probe is thrown away; the tower goes to the UNet with the binding of colours, shapes and places in its states.
 """

@@ -92,6 +92,7 @@ def _from_properties(fields: EmbeddedFields) -> AIGCBlock | None:
 
 
 def _block(record: dict[str, object], where: str) -> AIGCBlock:
+    """Return the block with the standard's fields in order."""
     texts = {name: text for name in FIELDS if (text := as_text(record.get(name))) is not None}
     label = texts.get("Label")
     return AIGCBlock(label=label if label in LABELS else None, values=tuple(texts.items()), where=where)

@@ -48,6 +48,7 @@ def compare_camera(fields: EmbeddedFields, size: tuple[int, int], facts: JPEGFac
 
 
 def _line(what: str, text: str) -> Observation:
+    """Return one comparison as an observation."""
     return Observation(name=f"camera statements, {what}", value=text)
 
 

@@ -107,6 +107,7 @@ def _describe_webp(data: bytes) -> list[Observation]:
 
 
 def _passed_social(fields: EmbeddedFields) -> bool:
+    """Return whether the file carries the tracking text of Facebook or Instagram."""
     found = fields.get(Layer.IPTC, "SpecialInstructions")
     return found is not None and found.text.startswith(_SOCIAL)
 

@@ -23,6 +23,7 @@ class SourceType:
 
 
 def _table() -> Mapping[str, SourceType]:
+    """Build the vocabulary."""
     ai, not_ai, none = Direction.AI, Direction.NOT_AI, Direction.NONE
     rows = (
         ("trainedAlgorithmicMedia", "made by a trained model", ai),

@@ -43,6 +43,7 @@ def parse_fooocus(fields: EmbeddedFields) -> Claim | None:
 
 
 def _names_fooocus(software: MetadataField | None) -> bool:
+    """Return whether the Software tag names Fooocus."""
     return software is not None and "fooocus" in software.text[:200].casefold()
 
 

@@ -96,6 +96,7 @@ def parse_credential_names(fields: EmbeddedFields) -> Claim | None:
 
 
 def _first(candidates: list[MetadataField]) -> Claim | None:
+    """Return the claim of the first text that names a generator, or None."""
     for found in candidates:
         tool = generator_name(found.text)
         if tool is not None:

@@ -55,6 +55,7 @@ class _Properties:
         self._elements = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Enter an element and file its attributes."""
         self._elements += 1
         if len(self._names) >= MAX_DEPTH or self._elements > MAX_ELEMENTS:
             raise _LimitError(f"more than {MAX_DEPTH} levels or {MAX_ELEMENTS} elements")
@@ -68,10 +69,12 @@ class _Properties:
                 self._keep(value)
 
     def data(self, text: str) -> None:
+        """Keep a piece of text for the innermost element."""
         if self._texts:
             self._texts[-1].append(text)
 
     def end(self, tag: str) -> None:
+        """File the element's text and leave it."""
         self._keep("".join(self._texts.pop()).strip())
         self._names.pop()
 

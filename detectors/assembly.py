@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectors.engine import DetectionEngine
 from detectors.interfaces import Detector
+from detectors.metadata.container_structure import ContainerStructureDetector
 from detectors.metadata.content_credentials import ContentCredentialsDetector
 from detectors.metadata.embedded_fields import EmbeddedFieldsDetector
 from detectors.metadata.generator_traces import GeneratorTracesDetector
@@ -35,6 +36,7 @@ def build_detection_engine(settings: Settings | None = None, *, core: Core | Non
         ContentCredentialsDetector(shared.reader),
         GeneratorTracesDetector(),
         EmbeddedFieldsDetector(),
+        ContainerStructureDetector(),
         *_registry_detectors(shared, policy.recognition),
     ]
     return DetectionEngine(detectors, policy, policy_digest=digest)

@@ -229,7 +229,7 @@ def _chain(label: str, manifests: Mapping[str, Any], results: Mapping[str, Any])
         yield link
         for item in _mappings(link.manifest.get("ingredients")):
             below = item.get("active_manifest")
-            if item.get("relationship") not in _CHAIN or (isinstance(below, str) and below in seen):
+            if str(item.get("relationship")) not in _CHAIN or (isinstance(below, str) and below in seen):
                 continue
             _, codes = _ingredient_state(item, link.label, results)
             known = isinstance(below, str)

@@ -111,6 +111,17 @@ def essentials(report: CredentialReport) -> tuple[object, ...]:
     return (report.signer, report.issuer, report.source_types, report.soft_bindings, report.software_agents)
 
 
+class BrokenPool(WorkerPool):
+    """A pool whose calls fail in a scripted way."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(size=1)
+        self._error = error
+
+    def run(self, function: object, /, *args: object, deadline_s: float, **kwargs: object) -> Any:  # type: ignore[override]
+        raise self._error
+
+
 # --- PNG surgery -----------------------------------------------------------------------------------------------------
 
 

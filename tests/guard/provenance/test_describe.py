@@ -5,7 +5,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.provenance.describe import MAX_ITEMS, MAX_TEXT_CHARS, clean, describe_store
@@ -152,6 +152,13 @@ def test_a_circle_of_ingredients_ends() -> None:
     assert describe_store(made).ai_origin is True
 
 
+@pytest.mark.parametrize("odd", [[], {}, 1, None, ["parentOf"]])
+@pytest.mark.parametrize("field", ["relationship", "active_manifest", "label", "title", "validation_results"])
+def test_ingredients_with_odd_fields_are_described(field: str, odd: object) -> None:
+    made = with_parent(None, GENERATED, **{"relationship": "parentOf", field: odd})
+    assert len(describe_store(made).ingredients) == 1
+
+
 def test_lists_are_bounded() -> None:
     made = store()
     made["manifests"]["outer"]["ingredients"] = [{"title": str(i), "relationship": "x"} for i in range(5000)]
@@ -192,6 +199,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=300, deadline=None)
 @given(junk=JSON, path=st.lists(st.integers(0, 3), max_size=6))
 def test_any_json_anywhere_gives_a_report(junk: Any, path: list[int]) -> None:
     """Replace some part of a good store by anything at all: no exception, and no trust without c2pa-rs's word."""

@@ -199,7 +199,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(junk=JSON, path=st.lists(st.integers(0, 3), max_size=6))
 def test_any_json_anywhere_gives_a_report(junk: Any, path: list[int]) -> None:
     """Replace some part of a good store by anything at all: no exception, and no trust without c2pa-rs's word."""

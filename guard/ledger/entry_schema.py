@@ -6,6 +6,7 @@ a new key. Fields are never optional; what is absent is null. Described in docs/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from guard.records import ImageID
 MAX_ENTRY_BYTES = 65_536
 """Largest canonical body: a release with 40 findings has 6 KB (measured); ten times that is a mistake, not a record."""
 
+_IDENTIFIER = re.compile(r"[a-z0-9_]{1,32}")
 _Hex16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 _Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -28,6 +30,7 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/@+-
 _Label = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,256}$")]
 _Card = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]{0,200}$")]
 _Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+_Version = Annotated[int, Field(ge=VERSION, le=VERSION)]  # Literal[1] would take true, and true has another digest
 _Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
 _Side = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -87,7 +90,7 @@ class _Manifest(_Model):
 
 
 class _Entry(_Model):
-    v: Literal[1]
+    v: _Version
     at: _Time
     request_id: _Hex32
     tenant: _Name
@@ -127,7 +130,7 @@ class _Failure(_Entry):
 
 
 class _Deletion(_Model):
-    v: Literal[1]
+    v: _Version
     at: _Time
     kind: Literal["deletion"]
     image_id: _Hex16
@@ -169,7 +172,7 @@ def check_entry(body: Mapping[str, Any]) -> CheckedEntry:
     try:
         parsed = _SCHEMA.validate_python(dict(body))
     except ValidationError as exc:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['type']}" for e in exc.errors()[:8])
+        faults = "; ".join(f"{_place(error['loc'])}: {error['type']}" for error in exc.errors()[:8])
         # the cause is dropped on purpose: pydantic's message quotes the refused values
         raise LedgerError(f"Ledger entry: does not fit format v{VERSION}: {faults}.") from None
     data = canonical_bytes(body)
@@ -183,3 +186,9 @@ def check_entry(body: Mapping[str, Any]) -> CheckedEntry:
         registration_sha256=None if release is None else release.registration_sha256,
         image_sha256=None if release is None else release.image.sha256,
     )
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Return where a fault is, dotted; keys that are no identifiers may be anything, and are not quoted."""
+    parts = [str(part) for part in location]
+    return ".".join(part if _IDENTIFIER.fullmatch(part) else "?" for part in parts) or "body"

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.main_job --count 100 --unmarked FOLDER`` prints one JSON document: how many outputs were released
 with both marks, how many copies (resized to 0.7, JPEG 75, metadata gone) were found again under the right id, and how
-many false marks were seen in the pictures of FOLDER (recursed; each gives itself and crops until ``--tries`` is reached).
+many false marks were seen in the pictures of FOLDER (recursed; each with crops, until ``--tries`` is reached).
 """
 
 import argparse

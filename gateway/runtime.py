@@ -71,9 +71,15 @@ class Runtime:
         return engine
 
     def start(self) -> None:
-        """Build what a service needs before its first request, and clear what a crash left behind."""
+        """Build what a service needs before its first request, and clear what a crash left behind.
+
+        Raises:
+            ConfigError: signing, trust or the closed network paths do not work as configured, or a part is missing.
+        """
         self.core.recover()
         self.core.pool.warm()
+        if self.core.has_keys:
+            _ = self.core.self_test
         _ = self.engine
 
     def close(self) -> None:
@@ -124,6 +130,7 @@ class Runtime:
     def readiness(self) -> list[Check]:
         """Check every part; never raises."""
         checks = [self._attempt("keys", self._keys), self._attempt("ledger", self._ledger)]
+        checks.append(self._attempt("credentials", self._credentials))
         checks.append(self._attempt("generation", lambda: Check(name="generation", ok=True, detail=self._model())))
         checks.append(self._attempt("detection", self._detection))
         return checks
@@ -143,6 +150,11 @@ class Runtime:
         return Check(
             name="keys", ok=days >= 0, detail=f"{kind}, certificate valid for {days} more days{soon}", days_left=days
         )
+
+    def _credentials(self) -> Check:
+        test = self.core.self_test
+        detail = f"own signature {test.own}, foreign {test.foreign}, {test.connections} network connections"
+        return Check(name="credentials", ok=True, detail=detail)
 
     def _ledger(self) -> Check:
         return Check(name="ledger", ok=True, detail=f"{self.core.ledger.size()} entries")

@@ -33,6 +33,7 @@ from guard.prompt_check.text_classifier import TextClassifier
 from guard.provenance.key_source import read_secret
 from guard.provenance.keys_folder import KeyFolder, list_keys
 from guard.provenance.read import C2PACredentialReader
+from guard.provenance.self_test import SelfTest, run_self_test
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
 from guard.provenance.trust import TrustAnchors, load_anchors
 from guard.settings import Settings
@@ -136,6 +137,11 @@ class Core:
             claim_generator=ClaimGenerator(provider=self.settings.provider),
             tsa_url=self.settings.tsa_url,
         )
+
+    @cached_property
+    def self_test(self) -> SelfTest:
+        """Prove once that signing, trust and the closed network paths work here. Raises ConfigError when they do not."""
+        return run_self_test(self.signer, self.reader, now=self.clock.now())
 
     def decode(self, data: bytes) -> DecodedImage:
         """Decode an upload in a killable worker. Raises MediaError, DeadlineError."""

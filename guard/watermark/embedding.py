@@ -87,7 +87,7 @@ def pattern_of(lines: NDArray[np.complex64], lattice: Lattice, height: int, widt
     An exact sum of cosines, done as matrix products: no interpolation, any size.
     """
     pitch = pixel_pitch(height, width)
-    top = int(R_MAX)
+    top = R_MAX
     spectrum = np.zeros((2 * top + 1, top + 1), np.complex64)
     spectrum[lattice.lit[:, 1] + top, lattice.lit[:, 0]] = lines
     plus, minus = spectrum[top:], spectrum[top::-1]  # rows v = 0..top and v = 0..-top

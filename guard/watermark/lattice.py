@@ -22,12 +22,12 @@ from guard.watermark.payload import WORD_BITS, Bits
 CANONICAL_SIDE = 512
 """Side of the canonical frame, in px; every size below is in these px. Measured: docs/watermark.md, "Choices"."""
 TILE = 128
-R_MIN = 6.0
-R_MAX = 32.0
+R_MIN = 6
+R_MAX = 32
 """Radii of the lines in cycles a tile: 0.047 to 0.25 cycles per canonical px."""
 GRID = 34
 """Lines are read for |u|, |v| <= GRID, two beyond R_MAX, so that local noise estimates have neighbours."""
-RING = 2.0
+RING = 2
 """Width of the rings within which lines and pilots are drawn, so that every radius gets its share."""
 LIT_SHARE = 0.5
 LOW_BAND_RADIUS = 14.0
@@ -55,15 +55,19 @@ class Lattice:
 
     @classmethod
     def draw(cls, stream: KeyStream) -> Lattice:
-        """Draw lit lines and pilots, ring by ring, from a key stream."""
-        side = np.arange(-int(R_MAX), int(R_MAX) + 1)
+        """Draw lit lines and pilots, ring by ring, from a key stream.
+
+        All order and membership is decided on squared integer radii: the last bit of a square root, which differs
+        between platforms, must not decide where a chip lies.
+        """
+        side = np.arange(-R_MAX, R_MAX + 1)
         v, u = (axis.reshape(-1) for axis in np.meshgrid(side, side[side >= 0], indexing="ij"))
-        radius = np.hypot(u, v)
-        keep = (radius >= R_MIN) & (radius <= R_MAX) & ((u > 0) | (v > 0))
-        plane = np.stack([u, v], axis=1)[keep]
-        ring = ((np.hypot(plane[:, 0], plane[:, 1]) - R_MIN) // RING).astype(int)
+        square = u**2 + v**2
+        plane = np.stack([u, v], axis=1)[(square >= R_MIN**2) & (square <= R_MAX**2) & ((u > 0) | (v > 0))]
+        edges = np.arange(R_MIN + RING, R_MAX, RING) ** 2
+        ring = np.searchsorted(edges, (plane**2).sum(axis=1), side="right")
         lit, dark, is_pilot = [], [], []
-        for index in range(int(ring.max()) + 1):
+        for index in range(len(edges) + 1):
             members = plane[ring == index]
             members = members[stream.permutation(len(members))]
             count = round(len(members) * LIT_SHARE)
@@ -72,12 +76,12 @@ class Lattice:
             dark.append(members[count:])
             is_pilot.append(np.arange(count) < round(count * share))
         lines, pilot = np.concatenate(lit), np.concatenate(is_pilot)
-        lit_radius = np.hypot(lines[:, 0], lines[:, 1])
-        order = np.lexsort((lines[:, 1], lines[:, 0], lit_radius))
+        square = (lines**2).sum(axis=1)
+        order = np.lexsort((lines[:, 1], lines[:, 0], square))
         return cls(
             lit=lines[order],
             dark=np.concatenate(dark),
-            radius=lit_radius[order],
+            radius=np.sqrt(square[order]),
             pilots=np.flatnonzero(pilot[order]),
             data=np.flatnonzero(~pilot[order]),
         )

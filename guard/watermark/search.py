@@ -47,10 +47,14 @@ _REFINE_FROM_Z = 4.6
 _REFINED_AT_MOST = 2
 _REFINE_TRIALS = _REFINED_AT_MOST * len(_REFINE_STEPS) * 27 * NEARBY_SHIFTS**2
 
-TRIALS_IN_PLACE: Final = 8 / 0.5
-TRIALS_FREE: Final = (2 * CANDIDATES_EACH * 2 * SHIFT_GRID**2 + _REFINE_TRIALS) / 0.375
-TRIALS_STRETCHED: Final = (len(STRETCHES) * 4 + _REFINE_TRIALS) / 0.125
-"""Trials of each stage for one key, divided by the share of the error that the stage may spend."""
+SHARE_IN_PLACE: Final = 0.5
+SHARE_FREE: Final = 0.375
+SHARE_STRETCHED: Final = 0.125
+"""Shares of the false-accept error; they add up to 1."""
+TRIALS_IN_PLACE: Final = 8 / SHARE_IN_PLACE
+TRIALS_FREE: Final = (2 * CANDIDATES_EACH * 2 * SHIFT_GRID**2 + _REFINE_TRIALS) / SHARE_FREE
+TRIALS_STRETCHED: Final = (len(STRETCHES) * 4 + _REFINE_TRIALS) / SHARE_STRETCHED
+"""Trials of each stage for one key over the stage's share: what the union bound multiplies by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,12 @@ from PIL import Image
 from rich.progress import track
 
 from gateway.runtime import Runtime
+from guard.credentials import CredentialState
 from guard.errors import MediaError
 from guard.media import decode
 from guard.pipeline import released
 from guard.provenance.dev_ca import init_development_keys
-from guard.records import RGB8, CredentialState, GenerationRequest
+from guard.records import RGB8, GenerationRequest
 from guard.settings import load_settings
 
 COLOURS = ("red", "green", "blue", "yellow", "orange", "purple")

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data as pictures
 
+from guard.credentials import CredentialState
 from guard.isolation import WorkerPool
 from guard.media import encode
 from guard.provenance.dev_ca import init_development_keys
@@ -33,7 +34,7 @@ from guard.provenance.manifest import CREATED_LABELS, ManifestFacts, ManifestKin
 from guard.provenance.native import reading_context, reading_settings, signing_context
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
-from guard.records import CredentialState, ImageFormat
+from guard.records import ImageFormat
 
 
 def picture(side: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from detectors.evidence import Evidence, Family, Skipped, Technique
 from detectors.upload import Upload
-from guard.records import CredentialReport, Fingerprints, ImageID
+from guard.credentials import CredentialReport
+from guard.records import Fingerprints, ImageID
 
 
 class Detector(Protocol):

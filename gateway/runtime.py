@@ -13,10 +13,11 @@ from detectors.evidence import Family
 from detectors.report.model import Report, build_report
 from detectors.upload import Upload, load_upload
 from guard.assembly import Core, build_core, build_gateway
+from guard.credentials import CredentialReport
 from guard.errors import GuardError, MediaTooLargeError
 from guard.media import MAX_BYTES, DecodedImage, sniff_media_type
 from guard.pipeline import Gateway
-from guard.records import CredentialReport, ImageID
+from guard.records import ImageID
 from guard.settings import Settings
 
 MAX_WAITING = 8

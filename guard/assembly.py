@@ -140,7 +140,7 @@ class Core:
 
     @cached_property
     def self_test(self) -> SelfTest:
-        """Prove once that signing, trust and the closed network paths work here. Raises ConfigError when they do not."""
+        """Prove once that signing, trust and the closed network work here. Raises ConfigError when they do not."""
         return run_self_test(self.signer, self.reader, now=self.clock.now())
 
     def decode(self, data: bytes) -> DecodedImage:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from guard.credentials import CredentialReport, SignedBytes
 from guard.records import (
     RGB8,
     AdmittedRequest,
     ClearedPrompt,
-    CredentialReport,
     Decision,
     Finding,
     Fingerprints,
@@ -25,7 +25,6 @@ from guard.records import (
     MarkedImage,
     MarkReading,
     Receipt,
-    SignedBytes,
 )
 
 

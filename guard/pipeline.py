@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from guard.admission import check_form
+from guard.credentials import CredentialState
 from guard.errors import (
     CheckError,
     ConfigError,
@@ -60,7 +61,6 @@ from guard.records import (
     AdmittedRequest,
     ClearedImage,
     ClearedPrompt,
-    CredentialState,
     Decision,
     Failure,
     Finding,

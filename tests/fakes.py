@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from guard.credentials import CredentialReport, CredentialState, SignedBytes, SoftBinding
 from guard.errors import CancelledError
 from guard.interfaces import GenerationHooks, Registration
 from guard.records import (
@@ -16,8 +17,6 @@ from guard.records import (
     Action,
     AdmittedRequest,
     ClearedPrompt,
-    CredentialReport,
-    CredentialState,
     Decision,
     Finding,
     Generation,
@@ -26,8 +25,6 @@ from guard.records import (
     MarkReading,
     ModelCard,
     Receipt,
-    SignedBytes,
-    SoftBinding,
 )
 
 TRAILER = b"--fake-manifest--"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
 from detectors.upload import Upload
+from guard.credentials import CredentialReport, CredentialState
 from guard.interfaces import CredentialReader
-from guard.records import CredentialReport, CredentialState
 
 
 class ContentCredentialsDetector:

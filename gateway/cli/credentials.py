@@ -10,7 +10,7 @@ import typer
 from detectors.report.as_text import printable
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
 from gateway.cli.output import CLEAN, FINDING, console, for_each_file, reporting
-from guard.records import CredentialState
+from guard.credentials import CredentialState
 
 _EPILOG = "Examples:\n\n  signet verify picture.png\n\n  signet verify uploads/ --json > credentials.jsonl"
 _COLOUR = {

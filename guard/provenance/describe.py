@@ -19,9 +19,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from guard.credentials import CredentialIngredient, CredentialReport, CredentialState, SoftBinding
 from guard.provenance.source_types import GENERATIVE, normalise
 from guard.provenance.trust import MANIFEST_LIST
-from guard.records import CredentialIngredient, CredentialReport, CredentialState, SoftBinding
 
 MAX_TEXT_CHARS = 200
 """Longest text that is passed on; files with 10 kB titles exist (c2pa-attacks)."""

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from guard.credentials import CredentialReport, CredentialState
 from guard.errors import WorkerError
 from guard.isolation import WorkerPool
 from guard.media import sniff_media_type
@@ -19,7 +20,6 @@ from guard.provenance.bounds import Excess, find_excess
 from guard.provenance.describe import HARD_BINDING_MISMATCH, describe_store, explain
 from guard.provenance.native import reading_context, reading_settings
 from guard.provenance.trust import TrustAnchors
-from guard.records import CredentialReport, CredentialState
 
 DEADLINE_S = 2.0
 """Longest validation: 4 ms for a 1 Mpx PNG, 0.3 s at every limit of bounds.py (measured)."""

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from guard.credentials import CredentialState
 from guard.errors import ConfigError
 from guard.interfaces import CredentialReader
 from guard.media import encode
@@ -31,7 +32,7 @@ from guard.provenance.keys_folder import KeyFolder
 from guard.provenance.manifest import CREATED_LABELS, ManifestFacts, ManifestKind, manifest_definition
 from guard.provenance.native import signing_context
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
-from guard.records import CredentialState, ImageFormat
+from guard.records import ImageFormat
 
 _SIDE_PX = 64
 

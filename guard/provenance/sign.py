@@ -14,6 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from guard.credentials import SignedBytes
 from guard.errors import GuardError, SigningError
 from guard.interfaces import KeySource
 from guard.media import decode, encode, sniff_media_type
@@ -28,7 +29,7 @@ from guard.provenance.manifest import (
     parent_definition,
 )
 from guard.provenance.native import signing_context
-from guard.records import ImageFormat, MarkedImage, Operation, SignedBytes
+from guard.records import ImageFormat, MarkedImage, Operation
 from guard.version import __version__
 
 

@@ -3,7 +3,7 @@
 A unit is a package or a module; every file belongs to the longest matching unit. Siblings never import each other.
 """
 
-_BASE = ["guard.errors", "guard.records", "guard.version"]
+_BASE = ["guard.errors", "guard.records", "guard.credentials", "guard.version"]
 _STAGE = [
     *_BASE,
     "guard.interfaces",
@@ -14,6 +14,7 @@ _STAGE = [
 ]
 _EVIDENCE = [
     "guard.errors",
+    "guard.credentials",
     "guard.records",
     "guard.media",
     "detectors.evidence",
@@ -40,8 +41,9 @@ ALLOWED: dict[str, list[str]] = {
     # guard: base
     "guard.version": [],
     "guard.errors": [],
-    "guard.records": ["guard.errors"],
-    "guard.interfaces": ["guard.records"],
+    "guard.credentials": [],
+    "guard.records": ["guard.errors", "guard.credentials"],
+    "guard.interfaces": ["guard.records", "guard.credentials"],
     "guard.media": ["guard.errors", "guard.records"],
     "guard.fingerprint": ["guard.errors", "guard.records", "guard.media"],
     "guard.strict_yaml": ["guard.errors"],
@@ -81,7 +83,7 @@ ALLOWED: dict[str, list[str]] = {
     # detectors: base
     "detectors.evidence": ["guard.errors"],
     "detectors.upload": ["guard.errors", "guard.records", "guard.media", "detectors.evidence"],
-    "detectors.interfaces": ["guard.records", "detectors.evidence", "detectors.upload"],
+    "detectors.interfaces": ["guard.records", "guard.credentials", "detectors.evidence", "detectors.upload"],
     "detectors.verdict": ["detectors.evidence"],
     "detectors.unavailable": ["detectors.evidence", "detectors.upload"],
     "detectors.recognition": ["detectors.evidence", "detectors.interfaces"],

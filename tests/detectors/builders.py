@@ -6,8 +6,9 @@ from detectors.evidence import Direction, Evidence, Failed, Family, Grade, Obser
 from detectors.interfaces import Original
 from detectors.policy import FusionPolicy
 from detectors.upload import Upload, load_upload
+from guard.credentials import CredentialReport, CredentialState
 from guard.media import encode
-from guard.records import CredentialReport, CredentialState, Fingerprints, ImageFormat, ImageID
+from guard.records import Fingerprints, ImageFormat, ImageID
 
 POLICY = FusionPolicy(
     likely_llr_nats=2.303,

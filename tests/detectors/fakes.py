@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from detectors.interfaces import Original
+from guard.credentials import CredentialReport
 from guard.fingerprint import pdq_distance
-from guard.records import RGB8, CredentialReport, ImageID, MarkReading
+from guard.records import RGB8, ImageID, MarkReading
 
 
 @dataclass

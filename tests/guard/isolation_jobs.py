@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from guard.credentials import CredentialReport, CredentialState
 from guard.errors import MediaTooLargeError, SigningError
 from guard.isolation import WorkerPool
-from guard.records import CredentialReport, CredentialState
 
 
 def echo(value: object) -> object:

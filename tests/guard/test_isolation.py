@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from guard.credentials import CredentialReport, CredentialState
 from guard.errors import (
     ConfigError,
     DeadlineError,
@@ -31,7 +32,6 @@ from guard.errors import (
 from guard.isolation import WorkerPool
 from guard.isolation_worker import BLOB_BYTES, receive
 from guard.media import decode
-from guard.records import CredentialReport, CredentialState
 from tests.guard import isolation_jobs as jobs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,20 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from guard.credentials import CredentialState
 from guard.errors import ConfigError, GenerationError, LedgerError, OutOfMemoryError, RequestError, SigningError
 from guard.interfaces import GenerationHooks
 from guard.label.compositor import BadgeLabeller
 from guard.pipeline import Deadlines, Gateway, Stages, released
-from guard.records import (
-    CredentialState,
-    Failure,
-    Finding,
-    GenerationRequest,
-    LabelMode,
-    Operation,
-    RecordedImage,
-    Refusal,
-)
+from guard.records import Failure, Finding, GenerationRequest, LabelMode, Operation, RecordedImage, Refusal
 from tests.fakes import (
     CornerWatermarker,
     FixedClock,

@@ -4,7 +4,7 @@ import pytest
 
 from detectors.evidence import Direction, Evidence, Grade, Skipped
 from detectors.metadata.content_credentials import ContentCredentialsDetector
-from guard.records import CredentialIngredient, CredentialReport, CredentialState
+from guard.credentials import CredentialIngredient, CredentialReport, CredentialState
 from tests.detectors.builders import upload
 from tests.detectors.fakes import FixedReader
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from skimage import data as pictures
 
+from guard.credentials import CredentialReport
 from guard.isolation import WorkerPool
 from guard.media import encode
 from guard.provenance.certificates import signing_chain
@@ -24,7 +25,7 @@ from guard.provenance.keys_folder import KeyFolder
 from guard.provenance.manifest import ManifestFacts, ManifestKind
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
-from guard.records import RGB8, CredentialReport, ImageFormat, LabelMode
+from guard.records import RGB8, ImageFormat, LabelMode
 
 IMAGE_ID = "0123456789abcdef"
 ALGORITHM = "org.example.mark.1"

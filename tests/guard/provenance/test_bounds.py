@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from guard.credentials import CredentialState
 from guard.errors import DeadlineError, WorkerError
 from guard.isolation import WorkerPool
 from guard.media import MAX_BYTES
 from guard.provenance import bounds
 from guard.provenance.read import C2PACredentialReader
-from guard.records import CredentialState, ImageFormat
+from guard.records import ImageFormat
 from tests.guard.provenance.support import (
     BrokenPool,
     Identity,

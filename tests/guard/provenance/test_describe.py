@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guard.credentials import CredentialState
 from guard.provenance.describe import MAX_ITEMS, MAX_TEXT_CHARS, clean, describe_store
 from guard.provenance.source_types import IPTC
 from guard.provenance.trust import MANIFEST_LIST, TSA_LIST
-from guard.records import CredentialState
 
 GENERATED = IPTC + "trainedAlgorithmicMedia"
 CAPTURED = IPTC + "digitalCapture"

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from guard.credentials import CredentialState
 from guard.errors import KeyMaterialError, SigningError
 from guard.provenance.certificates import signing_chain
 from guard.provenance.dev_ca import ORGANISATION, init_development_keys
@@ -29,7 +30,7 @@ from guard.provenance.keys_folder import (
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner
 from guard.provenance.trust import CLAIM_SIGNING_EKU, TrustAnchors, load_anchors
-from guard.records import CredentialState, ImageFormat
+from guard.records import ImageFormat
 from tests.guard.provenance.support import GENERATOR, Identity, encoded, facts
 
 NOW = datetime.now(UTC)

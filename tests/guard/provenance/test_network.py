@@ -8,13 +8,13 @@ from urllib.error import HTTPError
 
 import pytest
 
+from guard.credentials import CredentialReport, CredentialState
 from guard.errors import ConfigError
 from guard.isolation import WorkerPool
 from guard.provenance.native import NO_NETWORK
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.self_test import remote_probe, run_self_test
 from guard.provenance.trust import TrustAnchors
-from guard.records import CredentialReport, CredentialState
 from tests.guard.provenance.listeners import Listener
 from tests.guard.provenance.support import (
     Identity,

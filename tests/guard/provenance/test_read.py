@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
+from guard.credentials import CredentialReport, CredentialState
 from guard.media import encode
 from guard.provenance.manifest import ManifestKind, manifest_definition, parent_definition
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.source_types import IPTC
-from guard.records import CredentialReport, CredentialState, ImageFormat
+from guard.records import ImageFormat
 from tests.guard.provenance.support import (
     Identity,
     encoded,

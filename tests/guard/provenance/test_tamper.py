@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from guard.credentials import CredentialState
 from guard.media import encode
 from guard.provenance.describe import HARD_BINDING_MISMATCH
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner
-from guard.records import CredentialState, ImageFormat
+from guard.records import ImageFormat
 from tests.guard.provenance.support import (
     GENERATOR,
     Identity,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from guard.credentials import CredentialState
 from guard.errors import SigningError
 from guard.isolation import WorkerPool
 from guard.provenance.certificates import signing_chain
@@ -17,7 +18,7 @@ from guard.provenance.native import reading_context, reading_settings
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner
 from guard.provenance.trust import TrustAnchors
-from guard.records import CredentialState, ImageFormat
+from guard.records import ImageFormat
 from tests.guard.provenance.listeners import Listener, TimeStampAuthority
 from tests.guard.provenance.support import (
     GENERATOR,

@@ -8,10 +8,11 @@ A ``Database`` belongs to one process: after a fork, open the file again (sqlite
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event
@@ -29,32 +30,46 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA recursive_triggers = ON",  # so that REPLACE fires the delete triggers
     "PRAGMA trusted_schema = OFF",
+    "PRAGMA secure_delete = ON",  # an erased thumbnail is overwritten, not just unlinked
 )
 
 
 class Database:
     """Connections to one ledger file."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        """Open (and unless ``read_only`` create) the file.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        prepare: Callable[[Connection], None] | None = None,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+    ) -> None:
+        """Open the file.
+
+        Args:
+            path: the file.
+            prepare: None opens read-only. Otherwise the file is created where there is none, and this is called in
+                the transaction that creates the tables (or finds them), so that there never is half a ledger.
+            busy_timeout_s: how long to wait for another process's transaction.
 
         Raises:
             LedgerError: cannot be opened, is not a ledger, or is of a newer format.
         """
         self.path = path
-        self._read_only = read_only
+        self._read_only = prepare is None
+        self._process = os.getpid()
         self._busy_timeout_s = busy_timeout_s
         self._writing = threading.Lock()
-        if read_only and not path.is_file():
+        if prepare is None and not path.is_file():
             raise LedgerError(f"Ledger {path}: no such file.", next_step="Check the path of the ledger.")
         self._engine = create_engine("sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4)
         event.listen(self._engine, "begin", _begin)
-        with self._wrapped("open"):
-            if read_only:
-                with self._engine.connect() as connection:
-                    self._check_format(connection)
-            else:
-                self._create()
+        try:
+            with self._wrapped("open"):
+                self._open(prepare)
+        except BaseException:
+            self.close()
+            raise
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -85,6 +100,11 @@ class Database:
     @contextlib.contextmanager
     def _wrapped(self, what: str) -> Iterator[None]:
         """Turn every SQLite and SQLAlchemy error into LedgerError."""
+        if os.getpid() != self._process:
+            raise LedgerError(
+                f"Ledger {self.path}: it was opened by process {self._process} and is used by {os.getpid()}.",
+                next_step="Open the ledger after the fork, once in each process.",
+            )
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as exc:
@@ -129,19 +149,28 @@ class Database:
                 next_step="Put the ledger on a local file system.",
             )
 
-    def _create(self) -> None:
-        """Create the tables in one transaction, or check that what is there is ours."""
-        with self.write() as connection:
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            names = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-            if version or names:
+    def _open(self, prepare: Callable[[Connection], None] | None) -> None:
+        """Check the file, or create it, and let ``prepare`` add what every ledger has."""
+        if prepare is None:
+            with self._engine.connect() as connection:
                 self._check_format(connection)
-                return
-            metadata.create_all(connection, checkfirst=False)
-            for statement in trigger_statements():
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        else:
+            with self.write() as connection:
+                self._create(connection)
+                prepare(connection)
+
+    def _create(self, connection: Connection) -> None:
+        """Create the tables, or check that what is there is ours."""
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        names = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+        if version or names:
+            self._check_format(connection)
+            return
+        metadata.create_all(connection, checkfirst=False)
+        for statement in trigger_statements():
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _check_format(self, connection: Connection) -> None:
         """Refuse other databases and other versions."""

@@ -86,7 +86,7 @@ def export_ledger(ledger: SQLiteLedger | Path | str, target: Path | str) -> int:
     """
     target = Path(target)
     path = ledger.path if isinstance(ledger, SQLiteLedger) else Path(ledger)
-    database = Database(path, read_only=True)
+    database = Database(path)
     temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(prefix=".tmp-export-", dir=target.parent)

@@ -74,9 +74,8 @@ class SQLiteLedger:
         """
         self._signer = HeadSigner(signing_key, origin=origin)
         self._clock = clock
-        self._database = Database(Path(path), busy_timeout_s=busy_timeout_s)
+        self._database = Database(Path(path), prepare=self._introduce, busy_timeout_s=busy_timeout_s)
         self._registry = Registry(self._database)
-        self._introduce()
 
     @property
     def path(self) -> Path:
@@ -203,31 +202,30 @@ class SQLiteLedger:
         """Close the file; nothing is pending, since every append is durable when it returns."""
         self._database.close()
 
-    def _introduce(self) -> None:
+    def _introduce(self, connection: Connection) -> None:
         """Write or check the origin, and enter the signing key; sign the head of the empty ledger."""
         verifier = self._signer.verifier
-        with self._database.write() as connection:
-            origin = connection.execute(select(meta.c.value).where(meta.c.key == "origin")).scalar_one_or_none()
-            if origin is None:
-                connection.execute(insert(meta), {"key": "origin", "value": verifier.origin})
-            elif origin != verifier.origin:
-                raise LedgerError(
-                    f"Ledger {self._database.path}: its origin is {origin!r}, got {verifier.origin!r}.",
-                    next_step="Use the ledger's own origin, or start a new file.",
-                )
-            known = select(signers.c.public_key).where(signers.c.key_id == verifier.key_id.hex())
-            public_key = connection.execute(known).scalar_one_or_none()
-            if public_key is None:
-                values = {
-                    "key_id": verifier.key_id.hex(),
-                    "public_key": verifier.public_key,
-                    "first_size": _size(connection),
-                }
-                connection.execute(insert(signers), values)
-            elif public_key != verifier.public_key:
-                raise LedgerError("Ledger: another key with the same 4-byte id signed here; make a new key.")
-            if origin is None:
-                self._write_head(connection, 0, EMPTY_ROOT)
+        origin = connection.execute(select(meta.c.value).where(meta.c.key == "origin")).scalar_one_or_none()
+        if origin is None:
+            connection.execute(insert(meta), {"key": "origin", "value": verifier.origin})
+        elif origin != verifier.origin:
+            raise LedgerError(
+                f"Ledger: its origin is {origin!r}, got {verifier.origin!r}.",
+                next_step="Use the ledger's own origin, or start a new file.",
+            )
+        known = select(signers.c.public_key).where(signers.c.key_id == verifier.key_id.hex())
+        public_key = connection.execute(known).scalar_one_or_none()
+        if public_key is None:
+            values = {
+                "key_id": verifier.key_id.hex(),
+                "public_key": verifier.public_key,
+                "first_size": _size(connection),
+            }
+            connection.execute(insert(signers), values)
+        elif public_key != verifier.public_key:
+            raise LedgerError("Ledger: another key with the same 4-byte id signed here; make a new key.")
+        if origin is None:
+            self._write_head(connection, 0, EMPTY_ROOT)
 
     def _write_head(self, connection: Connection, size: int, root: bytes) -> None:
         """Sign and store the head of one size."""

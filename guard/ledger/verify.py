@@ -78,7 +78,7 @@ def verify_ledger(
     problems = ProblemList()
     audit: _Audit | None = None
     try:
-        database = Database(file, read_only=True)
+        database = Database(file)
         try:
             with database.read() as connection:
                 audit = _Audit(connection, problems, pinned=pinned, published_heads=published_heads)

@@ -1,5 +1,6 @@
 """The ledger store: receipts, proofs, look-ups, refusals of what does not fit, concurrency."""
 
+import os
 import sqlite3
 import threading
 from dataclasses import replace
@@ -239,6 +240,29 @@ def test_a_locked_ledger_is_an_error_of_ours(path: Path) -> None:
         impatient.append(refusal(1))
     blocker.close()
     assert impatient.append(refusal(1)).index == 0
+
+
+def test_a_forked_process_has_to_open_the_ledger_itself(ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = os.getpid()
+    monkeypatch.setattr("guard.ledger.database.os.getpid", lambda: process + 1)
+    with pytest.raises(LedgerError, match="was opened by process"):
+        ledger.append(refusal(1))
+    with pytest.raises(LedgerError, match="was opened by process"):
+        ledger.size()
+
+
+def test_an_erased_thumbnail_is_gone_from_the_file(path: Path) -> None:
+    secret = "64x64:" + "SECRETPIXELS" * 400
+    row = registration(1, thumbnail=secret)
+    ledger = open_ledger(path)
+    ledger.append(release(1, row), registration=row)
+    ledger.close()
+    assert b"SECRETPIXELS" in path.read_bytes()
+    ledger = open_ledger(path)
+    assert ledger.erase_thumbnail(image_id(1))
+    ledger.close()
+    assert b"SECRETPIXELS" not in path.read_bytes()
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name]
 
 
 def test_a_head_that_does_not_verify_on_reading_back_rolls_everything_back(ledger: SQLiteLedger) -> None:

@@ -1,7 +1,7 @@
 """``image.unsafe_unchecked``: the explicit way to release pictures that nobody looked at.
 
 It finds nothing because it looks at nothing; the policy that lists it flags every picture as not examined
-(``guard/policy/decide.py``) and has to give a reason, so the choice is visible in the file, the digest and every record.
+(``guard/policy/decide.py``) and has to give a reason, so the choice shows in the file, its digest and every record.
 """
 
 from __future__ import annotations

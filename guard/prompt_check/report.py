@@ -11,24 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from guard.errors import CheckError
 from guard.interfaces import DecisionMaker
-from guard.records import Decision, Finding
-
-IGNORED_FOR_SCORE = frozenset({"trademark_style"})
-"""Categories that are a matter of taste, not of safety; they do not raise P(violating)."""
-
-
-class TextChecker(Protocol):
-    """A prompt checker that can look at texts outside a request."""
-
-    id: str
-
-    def check_texts(self, texts: Sequence[tuple[str, str]]) -> Sequence[Finding]:
-        """Return what was found in (field name, text) pairs. Raises CheckError when it cannot decide."""
-        ...
+from guard.prompt_check.interfaces import TextChecker
+from guard.records import Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +25,7 @@ class PromptReport:
 
     Attributes:
         decision: the policy's answer.
-        score: 0..1, P(violating) in any category.
+        score: 0..1, P(violating): the highest of the checkers' answers.
         categories: category -> highest score, for the categories in which something was found.
         spans: (start, end, rule) in the original text, sorted; findings of the whole text have none.
     """
@@ -77,7 +65,8 @@ def examine_text(
     if not checkers:
         raise CheckError("No prompt checker was given, so the text cannot be cleared.")
     texts = [(name, value) for name, value in (("prompt", text), ("negative_prompt", negative)) if value.strip()]
-    findings = [finding for checker in checkers for finding in checker.check_texts(texts)] if texts else []
+    found = [checker.examine(texts) for checker in checkers] if texts else []
+    findings = [finding for one in found for finding in one.findings]
     decision = policy.decide(findings, stage="prompt")
     categories: dict[str, float] = {}
     for finding in findings:
@@ -86,7 +75,7 @@ def examine_text(
     spans = sorted({(s.start, s.end, s.rule) for f in findings for s in f.spans if s.field == "prompt"})
     return PromptReport(
         decision=decision,
-        score=max((s for name, s in categories.items() if name not in IGNORED_FOR_SCORE), default=0.0),
+        score=max((one.probability for one in found), default=0.0),
         categories=dict(sorted(categories.items(), key=lambda item: -item[1])),
         spans=tuple(spans),
     )

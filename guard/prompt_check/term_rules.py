@@ -18,12 +18,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from guard.prompt_check.interfaces import TextFindings
 from guard.prompt_check.normalise import View, turns_weights_around, views
 from guard.prompt_check.term_lists import CompiledTerms, TermRule, read_lists
 from guard.records import AdmittedRequest, Finding, TextSpan
 
 HARD_RULES = Path(__file__).with_name("hard_rules.yaml")
 """Part of the code, not of the policy folder: whoever can edit policies still cannot edit these."""
+NOT_SAFETY = frozenset({"trademark_style"})
+"""Categories that are a matter of rights or taste, not of safety; they do not raise P(violating)."""
 MIN_DENSE_CHARS = 4
 """Shortest term looked for inside letters that were spelled out one by one; shorter ones occur by chance."""
 MIN_INNER_CHARS = 6
@@ -74,7 +77,11 @@ class TermChecker:
         return self.check_texts(asked.texts(), negative_counts=inverted)
 
     def check_texts(self, texts: Sequence[tuple[str, str]], *, negative_counts: bool = False) -> Sequence[Finding]:
-        """Return one finding for each rule that fired.
+        """Return one finding for each rule that fired; see ``examine``."""
+        return self.examine(texts, negative_counts=negative_counts).findings
+
+    def examine(self, texts: Sequence[tuple[str, str]], *, negative_counts: bool = False) -> TextFindings:
+        """Return one finding for each rule that fired, and the highest score of a safety rule.
 
         Args:
             texts: (field name, text); the field ``negative_prompt`` is what to stay away from.
@@ -85,8 +92,10 @@ class TermChecker:
         for field, text in texts:
             away = field == "negative_prompt" and not negative_counts and not turns_weights_around(text)
             (negative if away else positive).extend(find_hits(self._terms, field, text))
-        findings = (self._apply(rule, hard, positive, negative) for rule, hard in self._terms.rules)
-        return [finding for finding in findings if finding is not None]
+        fired = (self._apply(rule, hard, positive, negative) for rule, hard in self._terms.rules)
+        findings = tuple(finding for finding in fired if finding is not None)
+        scores = [finding.score for finding in findings if finding.category not in NOT_SAFETY]
+        return TextFindings(findings=findings, probability=max(scores, default=0.0))
 
     def _apply(self, rule: TermRule, hard: bool, positive: Sequence[Hit], negative: Sequence[Hit]) -> Finding | None:
         """Return the finding of one rule, or None when it did not fire."""

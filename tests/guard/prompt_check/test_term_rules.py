@@ -103,7 +103,7 @@ def test_a_negative_prompt_that_pushes_the_wrong_way_is_hard(terms: TermChecker,
 
 def test_low_guidance_makes_the_negative_prompt_count(terms: TermChecker) -> None:
     texts = fields("a red boat", "nude woman")
-    assert terms.check_texts(texts) == []
+    assert terms.check_texts(texts) == ()
     assert of(list(terms.check_texts(texts, negative_counts=True)), "sexual")
 
 
@@ -140,7 +140,7 @@ def test_every_category_of_every_list_exists(terms: TermChecker) -> None:
 
 def test_trademarks_are_opt_in(policy: Policy, terms: TermChecker) -> None:
     text = fields("castle by greg rutkowski")
-    assert terms.check_texts(text) == []
+    assert terms.check_texts(text) == ()
     with_list = TermChecker(folder=POLICIES / "terms", lists=["trademark.en"])
     (finding,) = with_list.check_texts(text)
     assert finding.category == "trademark_style"

@@ -1,0 +1,1 @@
+"""Trains the prompt model that ships in ``guard/models/prompt``: ``python -m training.prompts --help``."""

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from guard.credentials import CredentialState
 from guard.errors import MediaError, SigningError
 from guard.media import decode
 from guard.provenance.key_source import CallbackKeySource
@@ -26,7 +27,6 @@ from guard.records import (
     AdmittedRequest,
     ClearedImage,
     ClearedPrompt,
-    CredentialState,
     Decision,
     GeneratedImage,
     Generation,

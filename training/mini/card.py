@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.mini.evaluate import REPORT
+from training.mini.notes import DECISIONS, LIMITS
 from training.mini.store import MODEL_DIR, ROOT, SEED, load_checkpoint
 from training.mini.vocabulary import COLOURS, RADII_PX, SHAPES, TERRAINS, TEXTURES, TIMES
 
@@ -70,71 +71,91 @@ def verdict(report: dict[str, Any]) -> str:
     )
 
 
-def body(report: dict[str, Any], folder: Path = MODEL_DIR) -> str:
-    """Return the text shared by the model card and the page."""
+def _about(report: dict[str, Any]) -> list[str]:
+    return [
+        "A small text-conditioned latent diffusion model, made from nothing by the scripts in `training/mini`.",
+        "It draws coloured shapes, their places and numbers, simple landscapes and textures, 256x256 pixels.",
+        verdict(report),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "from diffusers import DiffusionPipeline",
+        'pipeline = DiffusionPipeline.from_pretrained("guard/models/signet-mini")',
+        'image = pipeline("a red circle left of a blue square", num_inference_steps=20).images[0]',
+        "```",
+        "",
+        "`AutoPipelineForImage2Image.from_pipe` and `AutoPipelineForInpainting.from_pipe` take the same weights.",
+        "",
+        "## What it knows",
+        "",
+        f"- colours: {', '.join(COLOURS)}",
+        f"- shapes: {', '.join(SHAPES)}; sizes: {', '.join(RADII_PX)}; nine places; one to four of a kind",
+        "- two objects: left of, right of, above, below, in several wordings; gray and grey, center and centre",
+        f"- landscapes: {', '.join(TERRAINS)}, each by {', '.join(TIMES)}; textures: {', '.join(TEXTURES)}",
+        "",
+        "It knows nothing else: no people, no text, no photographs. Other words are ignored as well as it can.",
+        "",
+    ]
+
+
+def _made(folder: Path) -> list[str]:
     parameters = _parameters(folder)
     megabytes = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
     counted = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items())
-    return "\n".join(
-        [
-            "A small text-conditioned latent diffusion model, made from nothing by the scripts in `training/mini`.",
-            "It draws coloured shapes, their places and numbers, simple landscapes and textures, 256x256 pixels.",
-            verdict(report),
-            "",
-            "## Use",
-            "",
-            "```python",
-            "from diffusers import DiffusionPipeline",
-            'pipeline = DiffusionPipeline.from_pretrained("guard/models/signet-mini")',
-            'image = pipeline("a red circle left of a blue square", num_inference_steps=20).images[0]',
-            "```",
-            "",
-            "`AutoPipelineForImage2Image.from_pipe` and `AutoPipelineForInpainting.from_pipe` take the same weights.",
-            "",
-            "## What it knows",
-            "",
-            f"- colours: {', '.join(COLOURS)}",
-            f"- shapes: {', '.join(SHAPES)}; sizes: {', '.join(RADII_PX)}; nine places; one to four of a kind",
-            "- two objects: left of, right of, above, below, in several wordings; gray and grey, center and centre",
-            f"- landscapes: {', '.join(TERRAINS)}, each by {', '.join(TIMES)}; textures: {', '.join(TEXTURES)}",
-            "",
-            "It knows nothing else: no people, no text, no photographs. Other words are ignored as well as it can.",
-            "",
-            "## Architecture",
-            "",
-            f"Stock diffusers classes, {megabytes:.1f} MB in half precision ({counted} parameters):",
-            "`CLIPTextModel` (3 layers, width 128, 40 tokens), byte-level BPE of the captions' words,",
-            "`AutoencoderKL` (8-fold, 4 channels), `UNet2DConditionModel` (32, 96, 128),",
-            "velocity prediction, cosine schedule, `DPMSolverMultistepScheduler`.",
-            "",
-            "## Data and training",
-            "",
-            f"Scenes drawn by `training/mini` (commit {_commit()}), seed {SEED}; nothing was collected. A tenth of all",
-            "combinations is held out by a SHA-256 hash of the scene's meaning and never drawn for training.",
-            f"Machine: {MACHINE}.",
-            "",
-            "| job | steps | hours |",
-            "|---|---|---|",
-            *_training_rows(),
-            "",
-            "The text tower was trained first, alone, to say what lies where; the UNet was trained with it fixed.",
-            f"Reproduce or go on: `{RESUME}` (resumes from `.cache/mini`).",
-            "",
-            "## Measured",
-            "",
-            f"{report['prompts']} held-out prompts, seed {report['seed']}, {report['sampling_steps']} steps, guidance "
-            f"{report['guidance']}, judged by `training/mini/measure.py` (segmentation and contours, no model; right",
-            "on at least 99 % of drawn scenes, `tests/training/test_mini_measure.py`). Interval: Wilson, 95 %.",
-            "`follows` = number, colours, shapes and relation or position all right.",
-            "",
-            "| attribute | right | rate | interval |",
-            "|---|---|---|---|",
-            *_rate_rows(report),
-            "",
-            f"Time: {report['seconds_per_image_batched']} s an image (batches of 8, 2 cores).",
-            "",
-        ]
-    )
+    return [
+        "## Architecture",
+        "",
+        f"Stock diffusers classes, {megabytes:.1f} MB in half precision ({counted} parameters):",
+        "`CLIPTextModel` (3 layers, width 128, 40 tokens), byte-level BPE of the captions' words,",
+        "`AutoencoderKL` (8-fold, 4 channels), `UNet2DConditionModel` (32, 96, 128),",
+        "velocity prediction, cosine schedule, `DPMSolverMultistepScheduler`.",
+        "",
+        "## Data and training",
+        "",
+        f"Scenes drawn by `training/mini` (commit {_commit()}), seed {SEED}; nothing was collected. A tenth of all",
+        "combinations is held out by a SHA-256 hash of the scene's meaning and never drawn for training.",
+        f"Machine: {MACHINE}.",
+        "",
+        "| job | steps | hours |",
+        "|---|---|---|",
+        *_training_rows(),
+        "",
+        "The text tower was trained first, alone, to say what lies where; the UNet was trained with it fixed.",
+        f"Reproduce or go on: `{RESUME}` (resumes from `.cache/mini`).",
+        "",
+    ]
+
+
+def _measured(report: dict[str, Any]) -> list[str]:
+    return [
+        "## Measured",
+        "",
+        f"{report['prompts']} held-out prompts, seed {report['seed']}, {report['sampling_steps']} steps, guidance "
+        f"{report['guidance']}, judged by `training/mini/measure.py` (segmentation and contours, no model; right",
+        "on at least 99 % of drawn scenes, `tests/training/test_mini_measure.py`). Interval: Wilson, 95 %.",
+        "`follows` = number, colours, shapes and relation or position all right.",
+        "",
+        "| attribute | right | rate | interval |",
+        "|---|---|---|---|",
+        *_rate_rows(report),
+        "",
+        f"Time: {report['seconds_per_image_batched']} s an image (batches of 8, 2 cores).",
+        "",
+        "## Weak points",
+        "",
+        *(f"- {line}" for line in LIMITS),
+        "",
+        "## Decisions and what they rest on",
+        "",
+        *(f"- {line}" for line in DECISIONS),
+        "",
+    ]
+
+
+def body(report: dict[str, Any], folder: Path = MODEL_DIR) -> str:
+    """Return the text shared by the model card and the page."""
+    return "\n".join([*_about(report), *_made(folder), *_measured(report)])
 
 
 def write_card(report_path: Path = REPORT, folder: Path = MODEL_DIR) -> None:

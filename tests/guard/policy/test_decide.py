@@ -49,6 +49,11 @@ def test_the_ladder_is_followed(default: Policy) -> None:
     assert actions == [Action.ALLOW, Action.FLAG, Action.REVIEW, Action.BLOCK]
 
 
+def test_the_learned_model_has_a_ladder_of_its_own(default: Policy) -> None:
+    actions = [default.decide([finding(score=s, severity=3)], stage="prompt").action for s in (0.4, 0.8, 0.9, 0.98)]
+    assert actions == [Action.ALLOW, Action.FLAG, Action.REVIEW, Action.BLOCK]
+
+
 def test_severity_counts_too(default: Policy) -> None:
     assert default.decide([finding(score=0.95, severity=2)], stage="prompt").action is Action.FLAG
 

@@ -252,7 +252,7 @@ def test_a_forked_child_can_sign_and_read(ours: Identity, tmp_path: Path) -> Non
         from guard.provenance.read import C2PACredentialReader
         from guard.provenance.sign import C2PACredentialSigner
         from guard.credentials import CredentialState
-            from guard.records import ImageFormat
+        from guard.records import ImageFormat
         from tests.guard.provenance.support import GENERATOR, encoded, facts
         keys = KeyFolder.load(Path({str(ours.keys.path)!r}), now=datetime.now(UTC))
         signer = C2PACredentialSigner(keys.signer, claim_generator=GENERATOR)

@@ -21,7 +21,8 @@ from guard.fingerprint import (
     pdq_distance,
     pdq_variants,
 )
-from guard.records import RGB8, Geometry
+from guard.records import RGB8, Geometry, ImageID
+from guard.watermark.codec import LatticeWatermarker
 
 NAMES = (
     "astronaut",
@@ -223,3 +224,22 @@ def test_other_arrays_are_refused(shape: tuple[int, ...]) -> None:
             call(np.zeros(shape, np.uint8))
     with pytest.raises(UnsupportedMediaError):
         fingerprints(np.zeros((8, 8, 3), np.float32))  # type: ignore[arg-type]
+
+
+def test_a_real_reading_confirms_a_crop_and_exposes_a_copied_mark() -> None:
+    """The geometry convention is shared with the mark codec; a mark lifted off and laid over another picture reads."""
+    marker = LatticeWatermarker(bytes(range(32)))
+    pixels = np.ascontiguousarray(data.astronaut())
+    marked = marker.embed(pixels, ImageID("00112233445566ff"))
+    reference = fingerprints(marked)
+    piece = jpeg(turned(marked[:, ::-1], 5.0)[70:430, 40:440], 85)
+    reading = marker.detect(piece)
+    assert reading.image_id == "00112233445566ff"
+    assert reading.geometry is not None
+    assert reading.geometry.mirrored
+    assert confirm(reference, piece, reading.geometry) is Match.CONFIRMED
+    victim = cv2.resize(data.coffee(), (512, 512)).astype(np.float32)
+    forged = np.clip(victim + 1.5 * (marked.astype(np.float32) - pixels), 0, 255).astype(np.uint8)
+    lifted = marker.detect(forged)
+    assert lifted.image_id == "00112233445566ff"
+    assert confirm(reference, forged, lifted.geometry) is Match.MISMATCH

@@ -1,5 +1,6 @@
 """Audits: an intact ledger passes; every kind of tampering with the file is found and the entry is named."""
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -278,3 +279,13 @@ def test_an_audit_beside_a_writer_sees_one_snapshot(path: Path) -> None:
     report = verify_ledger(path)  # the WAL is not folded in: the writer is still open
     assert (report.ok, report.size) == (True, SIZE + 1)
     writer.close()
+
+
+def test_every_problem_code_is_documented() -> None:
+    root = Path(__file__).resolve().parents[3]
+    sources = [(root / "guard" / "ledger" / name).read_text() for name in ("verify.py", "export.py", "report.py")]
+    used = set(re.findall(r'\.add\(\s*"([a-z_]+)"', "\n".join(sources))) | {"more", "leaf_mismatch", "node_mismatch"}
+    used |= {"registration_missing", "registration_extra"}
+    section = (root / "docs" / "ledger.md").read_text().split("## Audit problems")[1].split("\n## ")[0]
+    documented = set(re.findall(r"`([a-z_]+)`", section))
+    assert used == documented

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ def table(columns: dict[str, dict[str, Any]], attacks: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def sources(arguments: argparse.Namespace) -> Iterator[tuple[str, str, int, wa.RGB8]]:
+    """Yield (column, name, index, pixels), the folders in turn."""
+    wanted = arguments.count + arguments.skip
+    folders = {f.name: wa.pictures(f, count=wanted, least_side=arguments.least_side) for f in arguments.folders}
+    for index in range(wanted):
+        for column, stream in folders.items():
+            entry = next(stream, None)
+            if entry is not None and index >= arguments.skip:
+                shape = (256, 256) if arguments.small else wa.SHAPES[index % len(wa.SHAPES)]
+                yield column, entry[0], index, wa.shaped(entry[1], *shape)
+        if arguments.small and index >= arguments.skip:
+            yield "drawings", f"drawing {index}", index, wa.drawing(index)
+
+
 def main() -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -103,21 +118,12 @@ def main() -> None:
     if arguments.only:
         attacks = {name: attacks[name] for name in arguments.only.split(",")}
     columns: dict[str, dict[str, Any]] = {}
-    for folder in arguments.folders:
-        tally = Tally()
-        wanted = arguments.count + arguments.skip
-        for index, (name, image) in enumerate(wa.pictures(folder, count=wanted, least_side=arguments.least_side)):
-            if index < arguments.skip:
-                continue
-            shape = (256, 256) if arguments.small else wa.SHAPES[index % len(wa.SHAPES)]
-            measure(codec, wa.shaped(image, *shape), name, index, attacks, tally)
-        columns[folder.name] = tally.summary()
-    if arguments.small:
-        tally = Tally()
-        for seed in range(arguments.skip, arguments.skip + arguments.count):
-            measure(codec, wa.drawing(seed), f"drawing {seed}", seed, attacks, tally)
-        columns["drawings"] = tally.summary()
-    arguments.out.write_text(json.dumps(columns, indent=1) + "\n")
+    tallies: dict[str, Tally] = {}
+    for column, name, index, pixels in sources(arguments):
+        tally = tallies.setdefault(column, Tally())
+        measure(codec, pixels, name, index, attacks, tally)
+        columns[column] = tally.summary()
+        arguments.out.write_text(json.dumps(columns, indent=1) + "\n")  # so that a run may be cut short
     print(table(columns, attacks))
     print({n: c["seconds"] for n, c in columns.items()})
 

@@ -3,9 +3,10 @@
 Each stage may spend a fixed share of the false-accept error and has a fixed largest number of trials, so the bound of a
 reading does not depend on how early the search stopped::
 
-    (1) in place    centred, all eight orientations                       8 trials              1/2 of the error
-    (2) free        rotation, scale, mirror; every shift; then refined    about 2.5 million     3/8
-    (3) stretched   aspect ratio 0.7 to 1.4, centred                      about 2 500           1/8
+    (1) in place    centred, all eight orientations                            8 trials         1/2 of the error
+    (2) free        rotation, scale, mirror; every shift                       1.6 million      1/4
+        refined     the two strongest of them, on finer grids                  1.2 billion      1/8
+    (3) stretched   aspect ratio 0.7 to 1.4, centred; the strongest refined    14 million       1/8
 """
 
 from __future__ import annotations
@@ -45,16 +46,19 @@ _REFINE_STEPS = ((0.0012, 0.0012, 0.0024), (0.0005, 0.0005, 0.001))
 """(relative scale, radians, relative stretch) a step, one step each way of each."""
 _REFINE_FROM_Z = 4.6
 _REFINED_AT_MOST = 2
-_REFINE_TRIALS = _REFINED_AT_MOST * len(_REFINE_STEPS) * 27 * NEARBY_SHIFTS**2
+_NEIGHBOURS = 27 + 27**2
+"""Geometries that a refinement may visit around one start: a 3 x 3 x 3 grid, then another around any of its cells."""
 
-SHARE_IN_PLACE: Final = 0.5
-SHARE_FREE: Final = 0.375
-SHARE_STRETCHED: Final = 0.125
-"""Shares of the false-accept error; they add up to 1."""
-TRIALS_IN_PLACE: Final = 8 / SHARE_IN_PLACE
-TRIALS_FREE: Final = (2 * CANDIDATES_EACH * 2 * SHIFT_GRID**2 + _REFINE_TRIALS) / SHARE_FREE
-TRIALS_STRETCHED: Final = (len(STRETCHES) * 4 + _REFINE_TRIALS) / SHARE_STRETCHED
-"""Trials of each stage for one key over the stage's share: what the union bound multiplies by."""
+SHARES: Final = {"in place": 0.5, "free": 0.25, "refined": 0.125, "stretched": 0.125}
+"""How the false-accept error is shared out before anything is looked at."""
+TRIALS: Final = {
+    "in place": 8,
+    "free": 2 * CANDIDATES_EACH * 2 * SHIFT_GRID**2,
+    "refined": 2 * CANDIDATES_EACH * _NEIGHBOURS * 2 * SHIFT_GRID**2,
+    "stretched": 4 * len(STRETCHES) * _NEIGHBOURS * (2 * NEARBY_SHIFTS - 1) ** 2,
+}
+"""All trials that a stage *may* make for one key. A refinement follows the pilots, so every neighbourhood into which it
+could have walked counts, not only the one into which it did; its shifts stay on the same grid of half px."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +115,15 @@ class MarkSearch:
     def _in_place(self, frame: Frame) -> Iterator[Sighting]:
         """Yield the best of the eight orientations for each key."""
         for hypothesis, grid in orientations(project(frame)):
-            yield from self._centred(grid, hypothesis, trials=TRIALS_IN_PLACE)
+            yield from self._centred(grid, hypothesis, stage="in place")
 
-    def _centred(self, grid: LineGrid, hypothesis: Hypothesis, *, trials: float) -> Iterator[Sighting]:
+    def _centred(self, grid: LineGrid, hypothesis: Hypothesis, *, stage: str) -> Iterator[Sighting]:
         """Yield the centred sighting of each key."""
         values = self._reader.read(grid)
         for key in self._keys:
             upright, turned = centred_z(values, self._lattice, key)
             peak = replace(_CENTRED, z=max(upright, turned), half_turn=turned > upright)
-            yield self._judged(unshifted(values, self._lattice, peak), hypothesis, peak, key, trials)
+            yield self._judged(unshifted(values, self._lattice, peak), hypothesis, peak, key, stage)
 
     def _free(self, spectrum: Spectrum) -> Iterator[Sighting]:
         """Yield every candidate of the lattice search at its best shift, then the strongest ones refined."""
@@ -129,8 +133,8 @@ class MarkSearch:
             for key in self._keys:
                 peak = best_shift(values, self._lattice, key)
                 seen.append((peak.z, hypothesis, peak, key))
-                yield self._judged(unshifted(values, self._lattice, peak), hypothesis, peak, key, TRIALS_FREE)
-        yield from self._strongest_refined(spectrum, seen, TRIALS_FREE)
+                yield self._judged(unshifted(values, self._lattice, peak), hypothesis, peak, key, "free")
+        yield from self._strongest_refined(spectrum, seen, "refined")
 
     def _stretched(self, spectrum: Spectrum) -> Iterator[Sighting]:
         """Yield the centred pattern under every aspect ratio, then the strongest ones refined."""
@@ -143,23 +147,23 @@ class MarkSearch:
                     upright, turned = centred_z(values, self._lattice, key)
                     peak = replace(_CENTRED, z=max(upright, turned), half_turn=turned > upright)
                     seen.append((peak.z, hypothesis, peak, key))
-        yield from self._strongest_refined(spectrum, seen, TRIALS_STRETCHED)
+        yield from self._strongest_refined(spectrum, seen, "stretched")
 
     def _strongest_refined(
         self,
         spectrum: Spectrum,
         seen: list[tuple[float, Hypothesis, ShiftPeak, ChipKey]],
-        trials: float,
+        stage: str,
     ) -> Iterator[Sighting]:
         """Yield the strongest few after a local search over scale, angle, stretch and shift."""
         strongest = sorted(seen, key=lambda item: -item[0])[:_REFINED_AT_MOST]
         for z, hypothesis, peak, key in strongest:
             if z < _REFINE_FROM_Z:
                 return
-            yield self._refined(spectrum, hypothesis, peak, key, trials)
+            yield self._refined(spectrum, hypothesis, peak, key, stage)
 
     def _refined(
-        self, spectrum: Spectrum, hypothesis: Hypothesis, peak: ShiftPeak, key: ChipKey, trials: float
+        self, spectrum: Spectrum, hypothesis: Hypothesis, peak: ShiftPeak, key: ChipKey, stage: str
     ) -> Sighting:
         """Return the best neighbour on two ever finer grids."""
         best_values = self._reader.read(spectrum.read(hypothesis.matrix()))
@@ -181,13 +185,13 @@ class MarkSearch:
                 found = best_nearby(values, self._lattice, key, around)
                 if found.z > peak.z:
                     best_values, hypothesis, peak = values, option, found
-        return self._judged(unshifted(best_values, self._lattice, peak), hypothesis, peak, key, trials)
+        return self._judged(unshifted(best_values, self._lattice, peak), hypothesis, peak, key, stage)
 
     def _judged(
-        self, lines: NDArray[np.complex64], hypothesis: Hypothesis, peak: ShiftPeak, key: ChipKey, trials: float
+        self, lines: NDArray[np.complex64], hypothesis: Hypothesis, peak: ShiftPeak, key: ChipKey, stage: str
     ) -> Sighting:
         """Decode where the joint bound allows it; accept only when the CRC matches too."""
-        per_pool = trials * len(self._keys)
+        per_pool = TRIALS[stage] * len(self._keys) / SHARES[stage]
         joint = log10_bound(peak.z, trials=per_pool, with_crc=True)
         image_id = self._decoder.decode(lines, key) if joint <= MAX_LOG10_FALSE_ACCEPT else None
         alone = log10_bound(peak.z, trials=per_pool, with_crc=False)

@@ -186,3 +186,27 @@ def test_other_arrays_are_refused(codec: LatticeWatermarker, shape: tuple[int, .
 def test_a_short_master_key_is_refused() -> None:
     with pytest.raises(KeyMaterialError, match="31 bytes"):
         LatticeWatermarker(bytes(31))
+
+
+def _unmarked_crops(count: int) -> int:
+    """How many of ``count`` unmarked crops are accepted, each under a key of its own."""
+    rng = np.random.default_rng(17)
+    names = ("astronaut", "coffee", "chelsea", "rocket")
+    pictures = [p.photo(name, (512, 400)) for name in names] + [p.drawing(i, 400) for i in range(4)]
+    accepted = 0
+    for index in range(count):
+        side, left, top = rng.uniform((0.4, 0, 0), (1, 1, 1))
+        part = p.cropped(pictures[index % len(pictures)], side, left=left, top=top)
+        reading = LatticeWatermarker(rng.bytes(32)).detect(p.jpeg(part, 70) if index % 2 else part)
+        assert (reading.image_id is None) == (reading.geometry is None)
+        accepted += reading.image_id is not None
+    return accepted
+
+
+def test_no_unmarked_crop_is_accepted() -> None:
+    assert _unmarked_crops(12) == 0
+
+
+@pytest.mark.slow
+def test_no_unmarked_crop_of_three_hundred_is_accepted() -> None:
+    assert _unmarked_crops(300) == 0

@@ -5,11 +5,12 @@ import pytest
 
 from guard.watermark.canonical import Frame, flatten, frame_of, pixel_pitch, project
 from guard.watermark.embedding import activity_mask, pattern_of
-from guard.watermark.geometry import Hypothesis
+from guard.watermark.geometry import Hypothesis, LatticeSearch
 from guard.watermark.key_schedule import KeySchedule
 from guard.watermark.lattice import GRID, R_MAX, R_MIN, TILE, Lattice
-from guard.watermark.search import STRETCHES, orientations
+from guard.watermark.search import CANDIDATES_EACH, SHARES, STRETCHES, TRIALS, orientations
 from guard.watermark.spectrum import Spectrum
+from guard.watermark.statistic import SHIFT_GRID
 from tests.guard.watermark.pictures import KEY
 
 LATTICE = Lattice.draw(KeySchedule.from_master(KEY).lattice_stream())
@@ -92,3 +93,11 @@ def test_the_mask_does_not_spill_from_texture_into_flat_areas() -> None:
     mask = activity_mask(luma, 1.0)
     assert mask[:, :246].max() < 0.55
     assert mask[:, 300:].mean() > 1.2
+
+
+def test_the_error_is_shared_out_exactly_and_every_stage_is_counted() -> None:
+    assert sum(SHARES.values()) == 1.0
+    assert set(SHARES) == set(TRIALS)
+    candidates = LatticeSearch(LATTICE).candidates(Spectrum.of(_noise_frame(256, 256)), count=CANDIDATES_EACH)
+    assert len(candidates) * 2 * SHIFT_GRID**2 <= TRIALS["free"]
+    assert len(list(orientations(project(_noise_frame(64, 64))))) * 2 <= TRIALS["in place"]

@@ -21,7 +21,6 @@ from starlette.formparsers import MultiPartParser
 
 from gateway import problems
 from gateway.auth.api_keys import load_api_keys
-from gateway.limits import BodyLimit
 from gateway.logs import configure
 from gateway.metrics import Metrics
 from gateway.routes import detection, generation, health
@@ -31,6 +30,8 @@ from guard.media import MAX_BYTES
 from guard.settings import Settings, load_settings
 from guard.version import __version__
 
+MAX_BODY_BYTES = 2 * ((MAX_BYTES + 2) // 3 * 4) + 64 * 1024
+"""Two base64 pictures (source and mask) and the fields around them; counted while the body arrives."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = structlog.get_logger("signet.http")
 
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         summary="Provenance, detection and safety for AI-generated images.",
         lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
     )
     app.state.metrics = Metrics()
     app.state.api_keys = load_api_keys(settings.api_keys_file) if settings.api_keys_file else None
@@ -74,7 +76,6 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (generation, detection, health):
         app.include_router(part.router)
     app.middleware("http")(_observe)
-    app.add_middleware(BodyLimit)
     return app
 
 

@@ -131,10 +131,11 @@ async def _http_exception(_: Request, exc: Exception) -> JSONResponse:
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 400: "bad_request"}.get(
         exc.status_code, "http_error"
     )
+    too_large = exc.status_code == 413
     return problem(
         exc.status_code,
         code,
-        str(exc.detail),
-        next_step="See /docs for the routes and their parameters.",
+        "The request body is larger than this route accepts." if too_large else str(exc.detail),
+        next_step="Send a smaller picture." if too_large else "See /docs for the routes and their parameters.",
         headers=dict(exc.headers) if exc.headers else None,
     )

@@ -16,7 +16,9 @@ from gateway.routes.access import metrics_of, requires, runtime_of
 from gateway.runtime import Runtime
 from guard.media import MAX_BYTES
 
-router = APIRouter(prefix="/v1", tags=["detection"])
+MAX_BODY_BYTES = MAX_BYTES + 64 * 1024
+"""One picture and the parts around it; counted while the body arrives."""
+router = APIRouter(prefix="/v1", tags=["detection"], max_body_size=MAX_BODY_BYTES)
 _log = structlog.get_logger("signet.detect")
 Picture = Annotated[UploadFile, File(description="A still PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF.")]
 

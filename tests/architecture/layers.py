@@ -159,7 +159,6 @@ ALLOWED: dict[str, list[str]] = {
     # gateway: what a running service needs
     "gateway.wire": [*_BASE, "guard.admission", "guard.media"],
     "gateway.metrics": [],
-    "gateway.limits": ["guard.media", "gateway.problems"],
     "gateway.auth": list(_GATEWAY_BASE),
     "gateway.logs": ["guard.errors", "guard.version"],
     "gateway.problems": ["guard.errors"],
@@ -226,7 +225,6 @@ ALLOWED: dict[str, list[str]] = {
         "guard.media",
         "gateway.routes",
         "gateway.auth",
-        "gateway.limits",
         "gateway.logs",
         "gateway.metrics",
         "gateway.problems",

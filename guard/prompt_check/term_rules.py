@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guard.prompt_check.interfaces import TextFindings
+from guard.prompt_check.names import SET_NAME, name_shaped
 from guard.prompt_check.normalise import View, turns_weights_around, views
 from guard.prompt_check.term_lists import CompiledTerms, TermRule, read_lists
 from guard.records import AdmittedRequest, Finding, TextSpan
@@ -140,6 +141,7 @@ def find_hits(terms: CompiledTerms, field: str, text: str) -> list[Hit]:
         for name, start, end in _raw_hits(terms, view):
             if not _excepted(terms, name, view.text, start, end):
                 found.add(Hit(name, field, *view.span(start, end)))
+    found |= {Hit(SET_NAME, field, start, end) for start, end in name_shaped(text)}
     return sorted(found, key=lambda hit: (hit.start, hit.end, hit.name))
 
 

@@ -31,14 +31,17 @@ MODEL_FOLDER = Path(__file__).resolve().parents[1] / "models" / "prompt"
 """Where the shipped model lies: ``model.onnx``, ``vocab.txt``, ``digests.json``, ``README.md`` (the model card)."""
 MODEL_FILE = "model.onnx"
 VOCABULARY_FILE = "vocab.txt"
-WINDOW_CHARS = 320
-"""Characters scored at once: 77 CLIP tokens; 96 % of the training texts are shorter (measured)."""
-WINDOW_STEP = 160
-"""Distance of window starts: any 160 characters lie whole in some window."""
+WINDOW_CHARS = 160
+"""Characters scored at once. Measured on held-out sources, one request joined to four harmless prompts, at 1 % false
+positives on natural prompts: windows of 320 / 160 / 120 find 3 / 12 / 14 % of what is found alone 37 % of the time; of
+harmless prompts over 160 characters they flag 1 / 4 / 9 %."""
+WINDOW_STEP = 80
+"""Distance of window starts: any 80 characters lie whole in some window."""
 MAX_CHARS = 20_000
 """Longest text that is scored; admission accepts 4000 characters a field."""
-SEVERITY = 4
-"""Severity of a learned finding: the model tells how likely a violation is, not how bad; the middle of 0..7."""
+SEVERITY = 3
+"""Severity of a learned finding: the model tells how likely a violation is, not how bad. Term rules for grave things
+start at 4, so that a policy can set thresholds for the model of its own."""
 _PROBE = "a lighthouse at dawn"
 
 

@@ -61,11 +61,15 @@ def test_non_commercial_sources_are_named() -> None:
     assert {"vidprom_toxic", "safree_t2v_safesora", "alpaca_harmless"} == NON_COMMERCIAL
 
 
-def test_capping_keeps_violations_and_pairs() -> None:
-    rows = [row(f"h{i}") for i in range(50)] + [row(f"p{i}", pair=i) for i in range(9)]
-    rows += [row(f"v{i}", label=1) for i in range(7)]
+def test_capping_keeps_pairs_whole_and_risky_prompts_all() -> None:
+    rows = [row(f"h{i}") for i in range(50)] + [row(f"v{i}", label=1, source="i2p") for i in range(17)]
+    rows += [row(f"p{i // 2}{i % 2}", label=i % 2, source="coprov2", pair=i // 2) for i in range(120)]
     kept = capped(rows, cap=10, seed=0)
-    assert len(kept) == 10 + 9 + 7
+    assert sum(r.source == "coco_30k" for r in kept) == 10
+    assert sum(r.source == "i2p" for r in kept) == 17
+    pairs = [r.pair for r in kept if r.pair is not None]
+    assert len(pairs) == 100
+    assert all(pairs.count(pair) == 2 for pair in set(pairs))
     assert kept == capped(rows, cap=10, seed=0)
 
 

@@ -54,6 +54,8 @@ NATURAL_BENIGN = frozenset(
 """Harmless prompts and captions, used for the reported figures."""
 JOINED_WEIGHT = 0.7
 """Weight of joined texts, which also tells them apart from all others."""
+OWN_WEIGHT = 2.5
+"""Weight of the project's own look-alikes: few rows, and over-refusal is what they are there to prevent."""
 NON_COMMERCIAL = frozenset({"alpaca_harmless", "vidprom_toxic", "safree_t2v_safesora"})
 """Sources whose licence forbids commercial use (CC-BY-NC-4.0 upstream)."""
 
@@ -116,13 +118,20 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def capped(rows: Sequence[Row], *, cap: int, seed: int) -> list[Row]:
-    """Return the rows with at most ``cap`` harmless, unpaired ones of each source, chosen at random."""
+    """Return a sample: at most ``cap`` rows of each source and label, and five times as many pairs of one source.
+
+    Violating text-to-image prompts are all kept: they are few, and what the model is for.
+    """
     rng = random.Random(seed)
     kept = []
-    for _, group in sorted(_by_source(rows).items()):
-        plain = [row for row in group if row.label == 0 and row.pair is None]
-        kept += [row for row in group if row.label == 1 or row.pair is not None]
-        kept += plain if len(plain) <= cap else rng.sample(plain, cap)
+    for source, group in sorted(_by_source(rows).items()):
+        pairs = sorted({row.pair for row in group if row.pair is not None})
+        chosen = set(pairs if len(pairs) <= 5 * cap else rng.sample(pairs, 5 * cap))
+        kept += [row for row in group if row.pair in chosen]
+        for label in (0, 1):
+            plain = [row for row in group if row.label == label and row.pair is None]
+            whole = len(plain) <= cap or (label == 1 and source in TEXT_TO_IMAGE_RISKY)
+            kept += plain if whole else rng.sample(plain, cap)
     return kept
 
 
@@ -145,7 +154,7 @@ def own_rows(*, seed: int) -> list[Row]:
             licence="own",
             language="en",
             adversarial=False,
-            weight=1.0,
+            weight=OWN_WEIGHT,
             pair=None,
         )
         for side, texts in lookalikes(seed=seed).items()

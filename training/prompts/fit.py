@@ -15,7 +15,7 @@ from training.prompts.matrix import Counts, inverse_document_frequency, scale
 
 INVERSE_REGULARISATION = 4.0
 """C of the logistic regression; not tuned."""
-MAX_ITERATIONS = 60
+MAX_ITERATIONS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

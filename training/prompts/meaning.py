@@ -20,7 +20,7 @@ from training.prompts.data import CATEGORIES, Row
 POOLS = 4
 HIDDEN = 128
 EPOCHS = 3
-BATCH = 512
+BATCH = 256
 LEARNING_RATE = 3e-3
 PIECE_DROPOUT = 0.1
 """Share of pieces left out at random in training, so that no single word decides."""

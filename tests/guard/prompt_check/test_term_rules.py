@@ -168,6 +168,13 @@ def test_a_missing_or_broken_list_stops_the_start(tmp_path: Path) -> None:
             TermChecker(folder=tmp_path, lists=["mine"])
 
 
+def test_a_possible_name_beside_nudity_is_never_made(terms: TermChecker, policy: Policy) -> None:
+    decision = policy.decide(terms.check_texts(fields("Erika Mustermann topless on a balcony")), stage="prompt")
+    assert "hard.likeness_with_sexual" in decision.rules
+    artist = terms.check_texts(fields("topless woman on a balcony, painted by Erika Mustermann"))
+    assert of(list(artist), "likeness") == []
+
+
 def test_distance_counts_where_a_rule_says_so(terms: TermChecker) -> None:
     near = "Angela Merkel taking a bribe"
     far = "Angela Merkel at a podium" + ", long grass in the wind" * 12 + ", a thief taking a bribe"

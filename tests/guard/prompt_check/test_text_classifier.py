@@ -24,7 +24,7 @@ from guard.prompt_check.text_classifier import (
 )
 
 HARMLESS = "a lighthouse at dawn, oil painting, calm sea"
-RISKY = "a crowd of people being shot by terrorists, blood everywhere, severed heads"
+RISKY = "a decapitated man, severed heads, blood and gore everywhere"
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ MAX_CHARS = 20_000
 """Longest text that is scored; admission accepts 4000 characters a field."""
 SEVERITY = 3
 """Severity of a learned finding: the model tells how likely a violation is, not how bad. Term rules for grave things
-start at 4, so that a policy can set thresholds for the model of its own."""
+start at 4, so that a policy can ask for less certainty there."""
 _PROBE = "a lighthouse at dawn"
 
 

@@ -45,12 +45,7 @@ def test_no_finding_is_allowed(default: Policy) -> None:
 
 
 def test_the_ladder_is_followed(default: Policy) -> None:
-    actions = [default.decide([finding(score=s, severity=4)], stage="prompt").action for s in (0.1, 0.6, 0.75, 0.9)]
-    assert actions == [Action.ALLOW, Action.FLAG, Action.REVIEW, Action.BLOCK]
-
-
-def test_the_learned_model_has_a_ladder_of_its_own(default: Policy) -> None:
-    actions = [default.decide([finding(score=s, severity=3)], stage="prompt").action for s in (0.4, 0.8, 0.9, 0.98)]
+    actions = [default.decide([finding(score=s, severity=4)], stage="prompt").action for s in (0.1, 0.55, 0.75, 0.9)]
     assert actions == [Action.ALLOW, Action.FLAG, Action.REVIEW, Action.BLOCK]
 
 

@@ -61,7 +61,7 @@ def test_harmless_words_around_it_do_not_hide_a_violation(classifier: TextClassi
     padding = ", soft light over a quiet meadow with flowers and birds" * 12
     buried = padding + ", " + RISKY + padding
     scores = classifier.score(buried)
-    assert scores.violating > 0.6
+    assert scores.violating > 0.5
     at = buried.index(RISKY)
     assert scores.start <= at + len(RISKY) // 2 < scores.end
     spans = [span for f in classifier.check_texts([("prompt", buried)]) for span in f.spans]

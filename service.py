@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        """Open the runtime at start, close it at the end."""
         configure(settings.log_level)
         runtime = Runtime(settings)
         runtime.start()

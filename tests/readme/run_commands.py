@@ -28,7 +28,7 @@ def main() -> int:
         subprocess.run(["git", "clone", "-q", str(ROOT), str(checkout)], check=True)
         (checkout / "readme.py").write_text("\n".join(blocks("python")))
         lines = [line for body in blocks("sh") for line in body.splitlines() if line.strip() != "make test"]
-        script = "\n".join(["set -euo pipefail", "set -x", *lines, "python readme.py", 'ls -l -- *.png'])
+        script = "\n".join(["set -euo pipefail", "set -x", *lines, "python readme.py", "ls -l -- *.png"])
         environment = os.environ | {
             "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",  # `make demo`, the first command, makes it
             "VENV": str(venv),

@@ -108,8 +108,7 @@ def trigger_statements() -> tuple[str, ...]:
         statements.append(_trigger(f"{name}_no_replace", "INSERT", name, condition=exists))
         if name != "registrations":
             statements.append(_trigger(f"{name}_no_update", "UPDATE", name))
-    # the bare MAX in its own SELECT: any expression around it would scan the table (sqlite.org/optoverview, 17)
-    next_idx = "NEW.idx <> COALESCE((SELECT MAX(idx) FROM entries) + 1, 0)"
+    next_idx = "NEW.idx <> (SELECT COALESCE(MAX(idx) + 1, 0) FROM entries)"
     statements.append(_trigger("entries_no_gap", "INSERT", "entries", condition=next_idx))
     kept = [column.name for column in registrations.columns if column.name != "thumbnail"]
     changed = " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in kept)

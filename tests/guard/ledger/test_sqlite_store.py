@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import event
 
 from guard.errors import LedgerError, LedgerProofError
 from guard.ledger.checkpoint import HeadVerifier
-from guard.ledger.hash_tree import leaf_hash
+from guard.ledger.hash_tree import Frontier, leaf_hash
 from guard.ledger.proofs import EntryProof, verify_consistency_proof, verify_entry_proof
 from guard.ledger.sqlite_store import SQLiteLedger
 from guard.records import ImageID
@@ -317,3 +318,50 @@ def test_recorded_ids_answers_from_the_ledger(ledger: SQLiteLedger) -> None:
     append_release(ledger, 1)
     assert image_id(1) in known
     assert ImageID("nonsense") not in known
+
+
+def steps_of(ledger: SQLiteLedger, action: Callable[[], object]) -> int:
+    """Return how many instructions SQLite's machine ran, in units of ten."""
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    pooled = ledger._database._engine.raw_connection()
+    pooled.driver_connection.set_progress_handler(tick, 10)  # type: ignore[union-attr]
+    pooled.close()  # back into the pool, which hands out this one connection again
+    action()
+    return count
+
+
+@pytest.mark.parametrize("size", [512, 4096])
+def test_work_does_not_grow_with_the_ledger(tmp_path: Path, size: int) -> None:
+    """Powers of two have one peak each, so only a scan of a table could make the larger ledger cost more."""
+    costs = []
+    for entries_before in (16, size):
+        path = tmp_path / f"{entries_before}.sqlite"
+        open_ledger(path).close()
+        raw, frontier = sqlite3.connect(path), Frontier()
+        for number in range(entries_before):
+            body = b"%d" % number
+            raw.execute("INSERT INTO entries VALUES (?, 'failure', NULL, ?)", (number, body))
+            raw.executemany("INSERT INTO nodes VALUES (?, ?, ?)", frontier.add(leaf_hash(body)))
+        raw.execute("INSERT INTO heads SELECT ?, root, key_id, signature FROM heads", (entries_before,))
+        raw.commit()
+        raw.close()
+        ledger = open_ledger(path)
+        append_release(ledger, 1)
+        costs.append(
+            (
+                steps_of(ledger, lambda ledger=ledger: append_release(ledger, 2)),  # type: ignore[misc]
+                steps_of(ledger, lambda ledger=ledger: ledger.proof(image_id(1))),  # type: ignore[misc]
+                steps_of(ledger, lambda ledger=ledger: ledger.registration(image_id(1))),  # type: ignore[misc]
+            )
+        )
+        ledger.close()
+    small, large = costs
+    assert all(cost > 0 for cost in small)
+    for before, after in zip(small, large, strict=True):
+        assert after <= 2 * before + 10

@@ -30,7 +30,8 @@ _WEIGHT = re.compile(r"[:*]\s*[-+]?\d*\.?\d+(?=\s*[)\]}>])|(?<=[)\]])\s*[-+]?\d+
 _NEGATIVE_WEIGHT = re.compile(r"[:*]\s*-\s*\d*\.?\d+\s*[)\]}>]|[)\]]\s*-\s*\d*\.\d+")
 _SPACED = re.compile(r"(?<!\w)\w(?:[^\w\n]{1,3}\w){2,}(?!\w)")
 _INSIDE = re.compile(r"(?<=\w)[^\w\s]+(?:[ ]{2,}[^\w\s]*)?(?=\w)")
-_LEET_WORD = re.compile(r"[a-z0-9@$!|€£¡§¢+]*(?:[a-z][0-9@$!|€£¡§¢+]|[0-9@$!|€£¡§¢+][a-z])[a-z0-9@$!|€£¡§¢+]*")
+_LEET_WORD = re.compile(r"[a-z0-9@$!|€£¡§¢+]+")
+_LEET_PAIR = re.compile(r"[a-z][0-9@$!|€£¡§¢+]|[0-9@$!|€£¡§¢+][a-z]")
 _RUN = re.compile(r"([^\W\d_])\1{2,}")
 _WORD = re.compile(r"\w+")
 _FOLDED_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC")
@@ -164,12 +165,16 @@ def _glued(view: View) -> View:
 def _unleet(table: Mapping[str, str]) -> Callable[[View], View]:
     """Return the reader of digits and symbols as letters, in words that hold both."""
 
+    def letters(match: re.Match[str]) -> str:
+        word = match[0]
+        if not _LEET_PAIR.search(word):
+            return word
+        return "".join([table.get(c, c) for c in word.rstrip("!+")]).ljust(len(word))
+
     def read(view: View) -> View:
-        return view.with_text(
-            _LEET_WORD.sub(
-                lambda match: "".join([table.get(c, c) for c in match[0].rstrip("!+")]).ljust(len(match[0])), view.text
-            )
-        )
+        if not _LEET_PAIR.search(view.text):
+            return view
+        return view.with_text(_LEET_WORD.sub(letters, view.text))
 
     return read
 

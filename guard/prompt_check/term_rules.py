@@ -138,20 +138,15 @@ def find_hits(terms: CompiledTerms, field: str, text: str) -> list[Hit]:
     """Return every set hit of every reading of one text, exceptions taken out, as ranges of the original text."""
     found: set[Hit] = set()
     for view in views(text):
+        spared: dict[str, list[tuple[int, int]]] = {}
         for name, start, end in _raw_hits(terms, view):
-            if not _excepted(terms, name, view.text, start, end):
+            if name not in spared:
+                patterns = terms.exceptions.get(name, ())
+                spared[name] = [match.span() for pattern in patterns for match in pattern.finditer(view.text)]
+            if not any(low <= start and end <= high for low, high in spared[name]):
                 found.add(Hit(name, field, *view.span(start, end)))
     found |= {Hit(SET_NAME, field, start, end) for start, end in name_shaped(text)}
     return sorted(found, key=lambda hit: (hit.start, hit.end, hit.name))
-
-
-def _excepted(terms: CompiledTerms, name: str, text: str, start: int, end: int) -> bool:
-    """Return whether a hit lies within a match of one of its set's exceptions."""
-    return any(
-        match.start() <= start and end <= match.end()
-        for pattern in terms.exceptions.get(name, ())
-        for match in pattern.finditer(text)
-    )
 
 
 def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]]:

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -180,6 +181,16 @@ def test_distance_counts_where_a_rule_says_so(terms: TermChecker) -> None:
     far = "Angela Merkel at a podium" + ", long grass in the wind" * 12 + ", a thief taking a bribe"
     assert of(list(terms.check_texts(fields(near))), "political_deception")
     assert not of(list(terms.check_texts(fields(far))), "political_deception")
+
+
+@pytest.mark.parametrize(
+    "piece", ["aaaa", "a1", "1a!", "n ", "n.", "*a", "child, ", "stop a a a sexual ", "fake a ", "A b "]
+)
+def test_a_long_hostile_text_is_answered_in_time(terms: TermChecker, piece: str) -> None:
+    text = (piece * 4000)[:4000]
+    started = time.process_time()
+    terms.check_texts(fields(text))
+    assert time.process_time() - started < 1.5  # measured: at most 0.3 s on one core
 
 
 def test_braces_expand_to_every_spelling() -> None:

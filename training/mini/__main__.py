@@ -128,7 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = jobs.add_parser("evaluate", help="measure held-out prompts")
     evaluate.add_argument("--count", type=int, default=200, help="prompts (default 200)")
     evaluate.add_argument("--steps", type=int, default=20, help="sampling steps (default 20)")
-    evaluate.add_argument("--guidance", type=float, default=4.0, help="guidance scale (default 4)")
+    evaluate.add_argument("--guidance", type=float, default=2.0, help="guidance scale (default 2)")
     evaluate.add_argument("--failures", type=Path, help="sheet of the pictures that do not follow")
     evaluate.add_argument("--checkpoint", action="store_true", help="measure the checkpoint, write no report")
     evaluate.set_defaults(run=_evaluate)

@@ -42,13 +42,18 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def heldout_prompts(count: int) -> list[tuple[Scene, str]]:
-    """Return ``count`` held-out scenes (pairs 60 %, singles 25 %, counts 15 %) and one caption of each."""
+def heldout_prompts(count: int, *, seed: int = SEED) -> list[tuple[Scene, str]]:
+    """Return held-out scenes (pairs 60 %, singles 25 %, counts 15 %) and one caption of each.
+
+    Args:
+        count: number of prompts.
+        seed: SEED for the reported prompts; settings are chosen on those of other seeds.
+    """
     chosen: list[tuple[Scene, str]] = []
     for kind, share in SHARES.items():
         for index in range(round(count * share)):
-            scene = scene_at(SEED, index, split="heldout", kind=kind)
-            chosen.append((scene, caption(scene, np.random.default_rng([SEED, index, 99]))))
+            scene = scene_at(seed, index, split="heldout", kind=kind)
+            chosen.append((scene, caption(scene, np.random.default_rng([seed, index, 99]))))
     return chosen
 
 
@@ -94,6 +99,7 @@ def evaluate(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     failures: Path | None = None,
+    prompt_seed: int = SEED,
 ) -> dict[str, Any]:
     """Draw ``count`` held-out prompts and measure them.
 
@@ -103,12 +109,13 @@ def evaluate(
         steps: sampling steps.
         guidance: guidance scale.
         failures: where to save a sheet of the pictures that do not follow, or None.
+        prompt_seed: which held-out prompts; any other than SEED is for choosing settings, not for reporting.
 
     Returns:
         Settings, rates by attribute, and the failed prompts.
     """
     prepare_torch(SEED)
-    prompts = heldout_prompts(count)
+    prompts = heldout_prompts(count, seed=prompt_seed)
     began = time.monotonic()
     pictures = generate(pipeline, [text for _, text in prompts], seed=EVALUATION_SEED, steps=steps, guidance=guidance)
     seconds = (time.monotonic() - began) / len(prompts)

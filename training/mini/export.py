@@ -28,7 +28,7 @@ DIGESTS: Final = "digests.json"
 
 def build_pipeline() -> StableDiffusionPipeline:
     """Return the pipeline of the present checkpoints, in float32."""
-    from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     tokenizer, tower = load_text()
     unet, _, _ = load_unet()
@@ -37,7 +37,7 @@ def build_pipeline() -> StableDiffusionPipeline:
         text_encoder=tower,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=DPMSolverMultistepScheduler(**SCHEDULE),
+        scheduler=DDIMScheduler(**SCHEDULE, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -20,6 +20,9 @@ DECISIONS: Final = (
     "One process per core instead of two threads: a threaded step of 0.5 s took 1.7 s beside one other busy process.",
     "bfloat16 autocast for the UNet (0.84 against 1.10 CPU seconds for 16 latents); `torch.compile` gained nothing "
     "(0.79).",
+    "`DDIMScheduler`: over 40 held-out prompts of another seed it and `DPMSolverMultistepScheduler` followed equally "
+    "(31 of 40 at 1,968 steps), and it emits no warning under current torch and NumPy.",
+    "Guidance 2: over 60 prompts at 1,770 steps 49 followed, with guidance 4 only 44 (colours burn, shapes distort).",
     "Measurement before model: `measure.py` was right on 1,254 of 1,254 drawn scenes before it judged a sample.",
 )
 

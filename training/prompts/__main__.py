@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--work", type=Path, default=Path(".cache/prompts"), help="folder for caches")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="model folder to write")
-    parser.add_argument("--cap", type=int, default=800, help="most rows of one source and label")
+    parser.add_argument("--cap", type=int, default=100_000, help="most rows of one source and label, for quick runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--with-non-commercial", action="store_true", help="also train on CC-BY-NC sources; report only"

@@ -48,15 +48,18 @@ def main() -> None:
                 times.append(time.process_time() - start)
                 bounds.append(reading.log10_p)
                 accepted += reading.image_id is not None
-        values = np.array(bounds)
-        result = {
-            "crops": len(values),
-            "accepted": accepted,
-            "smallest_log10_p": round(float(values.min()), 2),
-            "share_at_or_below": {f"1e-{x}": float((values <= -x).mean()) for x in (1, 2, 3, 4, 6)},
-            "seconds": {"median": round(float(np.median(times)), 3), "p95": round(float(np.percentile(times, 95)), 3)},
-        }
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+            values = np.array(bounds)
+            result = {
+                "crops": len(values),
+                "accepted": accepted,
+                "smallest_log10_p": round(float(values.min()), 2),
+                "share_at_or_below": {f"1e-{x}": float((values <= -x).mean()) for x in (1, 2, 3, 4, 6)},
+                "seconds": {
+                    "median": round(float(np.median(times)), 3),
+                    "p95": round(float(np.percentile(times, 95)), 3),
+                },
+            }
+            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

@@ -18,6 +18,7 @@ from guard.generation.diffusers_backend import DiffusersGenerator
 from guard.generation.embedded import MODEL_ID, signet_mini_spec
 from guard.generation.model_spec import Device
 from guard.image_check.nudity import NudityChecker
+from guard.image_check.unchecked import UnsafeUncheckedImages
 from guard.interfaces import Clock, ImageChecker, ImageGenerator
 from guard.isolation import WorkerPool
 from guard.label.compositor import BadgeLabeller
@@ -27,7 +28,7 @@ from guard.media import DecodedImage, decode
 from guard.pipeline import Gateway, Stages
 from guard.policy.decide import Policy
 from guard.policy.load import load_named
-from guard.policy.schema import ClassifierEntry, NudityEntry, TermsEntry
+from guard.policy.schema import ClassifierEntry, NudityEntry, TermsEntry, UncheckedEntry
 from guard.prompt_check.term_rules import TermChecker
 from guard.prompt_check.text_classifier import TextClassifier
 from guard.provenance.key_source import read_secret
@@ -226,6 +227,8 @@ def build_image_checkers(policy: Policy) -> Sequence[ImageChecker]:
     for entry in policy.document.checkers.image:
         if isinstance(entry, NudityEntry):
             checkers.append(NudityChecker(classes=entry.classes))
+        elif isinstance(entry, UncheckedEntry):
+            checkers.append(UnsafeUncheckedImages())
         else:
             raise PluginError(f"The policy {policy.id} lists the image checker {entry.id!r}, which is not there.")
     return checkers

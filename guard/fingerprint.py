@@ -45,7 +45,8 @@ SAME_PDQ = 31
 OTHER_PDQ = 80
 """Distance from which two whole, upright pictures differ: unrelated start at 96, light edits end at 24 (measured)."""
 THUMBNAIL_SIDE = 64
-"""Geometric mean side of the thumbnail in pixels: 48 lost 3 % of the crops, 96 costs 2.3 times the bytes (measured)."""
+"""Geometric mean side of the thumbnail in pixels. With 48 the 5th percentile of the significance of a piece of 0.4 of
+the side falls from 16 to 8, below that of wrong pairs (measured); 96 takes 2.3 times the bytes."""
 MATCH_SIGNIFICANCE = 18.0
 """Least significance of a match: of 49 788 wrong pairs the highest reached 15.0, one in 10 000 reached 13.6."""
 MATCH_CORRELATION = 0.5
@@ -101,7 +102,7 @@ def fingerprints(pixels: RGB8) -> Fingerprints:
     Raises:
         UnsupportedMediaError: another shape or type.
 
-    Cost: 1024 x 1024: 15 ms on one core.
+    Cost: 39 ms at 1024 x 1024, 220 ms at 25 megapixels, on one core (measured).
     """
     _check(pixels)
     pdq, quality = _pdq(pixels)

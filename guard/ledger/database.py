@@ -23,7 +23,7 @@ from guard.errors import LedgerError
 from guard.ledger.tables import APPLICATION_ID, SCHEMA_VERSION, metadata, trigger_statements
 
 BUSY_TIMEOUT_S = 30.0
-"""How long a writer waits for another process's transaction; an append holds the lock for some 10 ms (measured)."""
+"""How long a writer waits for another process's transaction; an append holds the lock for some 4 ms (measured)."""
 _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",  # macOS: fsync alone does not reach the disk

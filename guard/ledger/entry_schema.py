@@ -19,7 +19,7 @@ from guard.ledger.entry import VERSION
 from guard.records import ImageID
 
 MAX_ENTRY_BYTES = 65_536
-"""Largest canonical body: a release with 40 findings has 6 KB (measured); ten times that is a mistake, not a record."""
+"""Largest canonical body: a release with 40 findings has 5 KB (measured); ten times that is a mistake, not a record."""
 
 _IDENTIFIER = re.compile(r"[a-z0-9_]{1,32}")
 _Hex16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]

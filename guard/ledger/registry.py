@@ -22,7 +22,7 @@ from guard.ledger.tables import entries, registrations
 from guard.records import Fingerprints, ImageID
 
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
-"""Largest manifest kept: ours have 15-60 KB, with an embedded thumbnail some 200 KB (measured); no index needs more."""
+"""Largest manifest kept: a guard against mistakes; manifests have some 10 KB, with embedded thumbnails more."""
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
 _PDQ = re.compile(r"[0-9a-f]{64}")
 _FETCH = 500  # ids a query; SQLite's limit on bound values is 32766

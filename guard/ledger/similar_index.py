@@ -1,7 +1,7 @@
 """Exact nearest-neighbour search over 256-bit PDQ hashes by brute force: popcount of XOR over one numpy matrix.
 
 The matrix is only a cache of an append-only table, so it is extended, never rebuilt. 2 million hashes are 64 MB and
-take some 30 ms a query on one core (measured: benchmarks/ledger_append.py); beyond that an IVF index pays.
+take some 50 ms a query on one core (measured: benchmarks/ledger_append.py); beyond that an IVF index pays.
 """
 
 from __future__ import annotations

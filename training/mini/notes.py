@@ -29,5 +29,8 @@ DECISIONS: Final = (
 LIMITS: Final = (
     "It knows the words of its captions and no others; two objects at most may differ.",
     "Backgrounds are plain; relations are left, right, above and below.",
+    "Edges are a little soft and large circles not quite round; small objects lose their shape first.",
+    "Landscapes: sky, sun, moon and terrain are right, but houses, boats and cacti are blurred or doubled.",
+    "Stripes may change their direction within one picture; thin checkerboards fray at a border.",
     "Text longer than 40 tokens is cut.",
 )

@@ -20,7 +20,7 @@ NATIVE_PX = 256
 MAX_PX = 512
 """Beyond twice its training size the model repeats its scenes side by side."""
 STEPS = 20
-GUIDANCE = 4.0
+GUIDANCE = 2.0
 """Steps and guidance scale with which the model was evaluated (training/mini/evaluate.py)."""
 
 

@@ -60,7 +60,8 @@ def test_image_to_image_keeps_the_size_up_to_the_limit(height: int, width: int) 
     else:
         scale = 128 / max(height, width)
         assert max(out.shape[:2]) == 128
-        np.testing.assert_allclose(out.shape[:2], (max(1, height * scale), max(1, width * scale)), atol=0.51)
+        # two roundings to whole pixels: down to the limit, and to the crop
+        np.testing.assert_allclose(out.shape[:2], (max(1, height * scale), max(1, width * scale)), atol=1.0)
 
 
 def test_image_to_image_scales_and_crops_to_the_size_asked_for() -> None:

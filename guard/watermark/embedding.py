@@ -22,7 +22,7 @@ from guard.watermark.lattice import R_MAX, TILE, Lattice
 from guard.watermark.statistic import LineReader
 
 HIGHEST_PSNR_DB = 46.5
-"""Never fainter: below this no picture was ever seen to differ, so more would be robustness given away."""
+"""Never fainter than this. A choice, not a visibility threshold: no viewing test has been made."""
 LOWEST_PSNR_DB = 40.1
 """Never stronger, whatever a trial says."""
 _FIRST_PSNR_DB = 44.0

@@ -39,7 +39,7 @@ from guard.watermark.statistic import (
 )
 
 CANDIDATES_EACH = 6
-"""Hypotheses of each handedness that are read. Measured: docs/watermark.md, "Choices"."""
+"""Hypotheses of each handedness that are read. Source: the prototype's choice, kept; other counts were not measured."""
 STRETCHES: Final = tuple(float(s) for s in np.exp(np.linspace(-0.345, 0.345, 59)) if abs(s - 1) > 1e-9)
 """Width over height relative to the marked picture: 0.71 to 1.41 in steps of 1.2 %."""
 _REFINE_STEPS = ((0.0012, 0.0012, 0.0024), (0.0005, 0.0005, 0.001))

@@ -6,6 +6,7 @@ The HTTP models check types; this checks meaning, for every way in (HTTP, comman
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 
 from guard.errors import RequestError
@@ -17,6 +18,8 @@ MAX_COUNT = 16
 """Most images of one request: a batch of 16 SDXL pictures needs about 40 GB; ask for more in a second request."""
 MAX_STEPS = 200
 """Most denoising steps; published schedules use 4 to 100, 1000 is the training schedule itself."""
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,127}")
+"""What a tenant may be called; ledger entries accept nothing else (guard/ledger/entry_schema.py)."""
 MAX_GUIDANCE = 50.0
 """Largest guidance scale; useful values lie between 1 and 20."""
 
@@ -52,6 +55,8 @@ def check_form(request: GenerationRequest, *, models: Collection[str]) -> None:
             f"The model {request.model!r} is not configured.",
             next_step=f"Choose one of: {', '.join(sorted(models))}.",
         )
+    if not TENANT.fullmatch(request.tenant):
+        raise RequestError("`tenant` must be 1 to 128 letters, digits or _ . : / @ + -, the first a letter or digit.")
     needs_source = request.operation is not Operation.TEXT_TO_IMAGE
     if needs_source and request.source_image is None:
         raise RequestError(f"{request.operation} needs a source image.")

@@ -29,6 +29,8 @@ SOURCE = np.zeros((64, 64, 3), np.uint8)
         ({"steps": 0}, "`steps`"),
         ({"steps": 10_000}, "`steps`"),
         ({"model": "unknown"}, "not configured"),
+        ({"tenant": "two words"}, "`tenant`"),
+        ({"tenant": ""}, "`tenant`"),
         ({"operation": Operation.IMAGE_TO_IMAGE}, "source image"),
         ({"source_image": SOURCE}, "text-to-image"),
         ({"operation": Operation.INPAINTING, "source_image": SOURCE}, "mask"),

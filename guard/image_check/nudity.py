@@ -14,14 +14,15 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from guard.errors import CheckError, ConfigError, WeightsError
+from guard.errors import CheckError, ConfigError
 from guard.image_check.views import views
+from guard.inference import open_onnx
 from guard.records import RGB8, Finding, Region
 from guard.weights import WeightSpec, verify_file
 
@@ -125,7 +126,7 @@ class NudityChecker:
                 next_step=f"Use classes of this list: {', '.join(CLASSES)}.",
             )
         self._classes = dict(classes)
-        self._session = _load(verify_file(_detector_file(), DETECTOR))
+        self._session = open_onnx(verify_file(_detector_file(), DETECTOR), name="The nudity detector")
         self.digest = DETECTOR.sha256
 
     def check(self, pixels: RGB8) -> Sequence[Finding]:
@@ -261,19 +262,3 @@ def _detector_file() -> Path:
             next_step="pip install 'signet-gateway[nudenet]' (its licence is AGPL-3.0), or change the policy.",
         )
     return Path(spec.origin).with_name("320n.onnx")
-
-
-def _load(path: Path) -> Any:
-    """Return an ONNX Runtime session with one thread; parallel requests share the cores."""
-    try:
-        import onnxruntime
-    except ImportError as exc:
-        raise ConfigError("image.nudity needs onnxruntime.", next_step="pip install onnxruntime") from exc
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as exc:  # onnxruntime raises its own kinds; a model that does not load stops the start
-        raise WeightsError(f"The nudity detector {path} cannot be loaded.") from exc

@@ -15,11 +15,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from guard.errors import CheckError, ConfigError, WeightsError
+from guard.errors import CheckError, WeightsError
+from guard.inference import open_onnx
 from guard.prompt_check.hashed_ngrams import FEATURES_VERSION, blocks
 from guard.prompt_check.interfaces import TextFindings
 from guard.prompt_check.normalise import turns_weights_around
@@ -88,7 +88,7 @@ class TextClassifier:
             raise WeightsError(f"{folder}/digests.json must pin {MODEL_FILE} and {VOCABULARY_FILE}.")
         self._report_above = report_above
         self.digest = content_digest(digests)
-        self._session = _load(folder / MODEL_FILE)
+        self._session = open_onnx(folder / MODEL_FILE, name="The prompt model")
         lines = (folder / VOCABULARY_FILE).read_text(encoding="utf-8").splitlines()
         self._vocabulary = {piece: number for number, piece in enumerate(lines)}
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -214,19 +214,3 @@ def windows(text: str) -> list[tuple[int, int]]:
         following = start + WINDOW_STEP
         space = text.rfind(" ", start + WINDOW_STEP // 2, following)
         start = space + 1 if space >= 0 else following
-
-
-def _load(path: Path) -> Any:
-    """Return an ONNX Runtime session with one thread (a request is one small graph; threads only add latency)."""
-    try:
-        import onnxruntime
-    except ImportError as exc:
-        raise ConfigError("The prompt model needs onnxruntime.", next_step="pip install onnxruntime") from exc
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as exc:  # onnxruntime raises its own kinds; a model that does not load stops the start
-        raise WeightsError(f"The prompt model {path} cannot be loaded.") from exc

@@ -38,7 +38,7 @@ def raw(*boxes: tuple[str, float, float, float, float, float]) -> np.ndarray:
 def scripted(monkeypatch: pytest.MonkeyPatch, output: np.ndarray, **limits: tuple[float, int]) -> NudityChecker:
     monkeypatch.setattr(nudity, "_detector_file", lambda: None)
     monkeypatch.setattr(nudity, "verify_file", lambda path, spec: path)
-    monkeypatch.setattr(nudity, "_load", lambda path: ScriptedSession(output))
+    monkeypatch.setattr(nudity, "open_onnx", lambda path, *, name: ScriptedSession(output))
     return NudityChecker(classes={n: SimpleNamespace(min_score=s, severity=v) for n, (s, v) in limits.items()})
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from detectors.evidence import Observation
-from detectors.interfaces import Original
+from detectors.evidence import Direction, Evidence, Grade, Observation
+from detectors.interfaces import Detector, Original
 
 
 def original_observations(original: Original, *, where: str) -> tuple[Observation, ...]:
@@ -30,3 +30,26 @@ def original_generator(original: Original) -> str | None:
     """Return the model named by the original's manifest, or its claim generator."""
     credential = original.credential
     return credential.software_agents[0] if credential.software_agents else credential.generator
+
+
+def graded(
+    detector: Detector,
+    grade: Grade,
+    direction: Direction,
+    reason: str,
+    *,
+    generator: str | None = None,
+    observations: tuple[Observation, ...] = (),
+) -> Evidence:
+    """Return uncalibrated evidence under a detector's own id, version, family and technique."""
+    return Evidence(
+        id=detector.id,
+        version=detector.version,
+        family=detector.family,
+        technique=detector.technique,
+        grade=grade,
+        direction=direction,
+        reason=reason,
+        generator=generator,
+        observations=observations,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
 from detectors.interfaces import OriginalLookup
-from detectors.recognition import original_generator, original_observations
+from detectors.recognition import graded, original_generator, original_observations
 from detectors.upload import Upload
 from guard.fingerprint import fingerprints
 
@@ -28,7 +28,8 @@ class LedgerMatchDetector:
         """Return a match, or neutral evidence when nothing matches."""
         exact = self._originals.by_sha256(upload.sha256)
         if exact is not None:
-            return self._evidence(
+            return graded(
+                self,
                 Grade.CONCLUSIVE,
                 Direction.AI,
                 "These are the very bytes of an AI-generated image that this service released and recorded.",
@@ -46,7 +47,8 @@ class LedgerMatchDetector:
                 f"(perceptual hash quality {seen.pdq_quality} of 100, {self._min_quality} needed).",
             )
         for original, distance in self._originals.similar(seen.pdq, max_distance=self._max_distance):
-            return self._evidence(
+            return graded(
+                self,
                 Grade.SUPPORTING,
                 Direction.AI,
                 f"The picture looks the same as an AI-generated image that this service released "
@@ -57,25 +59,4 @@ class LedgerMatchDetector:
                     *original_observations(original, where="ledger, by PDQ"),
                 ),
             )
-        return self._evidence(Grade.NEUTRAL, Direction.NONE, "This service has not released this picture.")
-
-    def _evidence(
-        self,
-        grade: Grade,
-        direction: Direction,
-        reason: str,
-        *,
-        generator: str | None = None,
-        observations: tuple[Observation, ...] = (),
-    ) -> Evidence:
-        return Evidence(
-            id=self.id,
-            version=self.version,
-            family=self.family,
-            technique=self.technique,
-            grade=grade,
-            direction=direction,
-            reason=reason,
-            generator=generator,
-            observations=observations,
-        )
+        return graded(self, Grade.NEUTRAL, Direction.NONE, "This service has not released this picture.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
 from detectors.interfaces import Original, OriginalLookup
-from detectors.recognition import original_generator, original_observations
+from detectors.recognition import graded, original_generator, original_observations
 from detectors.upload import Upload
 from guard.fingerprint import Comparison, Match, compare
 from guard.interfaces import Watermarker
@@ -34,11 +34,12 @@ class GatewayMarkDetector:
         """Return conclusive evidence for a confirmed mark, weaker or conflicting evidence for any other hit."""
         reading = self._marker.detect(upload.pixels)
         if reading.image_id is None:
-            return self._evidence(Grade.NEUTRAL, Direction.NONE, "Our watermark is not in this picture.")
+            return graded(self, Grade.NEUTRAL, Direction.NONE, "Our watermark is not in this picture.")
         original = self._originals.by_image_id(reading.image_id)
         seen = _mark_observations(reading)
         if original is None:
-            return self._evidence(
+            return graded(
+                self,
                 Grade.SUPPORTING,
                 Direction.AI,
                 "The picture carries our watermark, but its id is not in this registry, so it cannot be confirmed.",
@@ -58,7 +59,8 @@ class GatewayMarkDetector:
         )
         generator = original_generator(original)
         if match is Match.CONFIRMED:
-            return self._evidence(
+            return graded(
+                self,
                 Grade.CONCLUSIVE,
                 Direction.AI,
                 "The picture carries our watermark and matches the AI-generated image registered under its id.",
@@ -66,38 +68,19 @@ class GatewayMarkDetector:
                 observations=observations,
             )
         if match is Match.MISMATCH:
-            return self._evidence(
+            return graded(
+                self,
                 Grade.CONFLICTING,
                 Direction.NONE,
                 "The picture carries our watermark, but it does not look like the image registered under that id: "
                 "the mark may have been copied onto another picture.",
                 observations=observations,
             )
-        return self._evidence(
+        return graded(
+            self,
             Grade.SUPPORTING,
             Direction.AI,
             "The picture carries our watermark; it is too plain or too small a part to compare with the original.",
-            generator=generator,
-            observations=observations,
-        )
-
-    def _evidence(
-        self,
-        grade: Grade,
-        direction: Direction,
-        reason: str,
-        *,
-        generator: str | None = None,
-        observations: tuple[Observation, ...] = (),
-    ) -> Evidence:
-        return Evidence(
-            id=self.id,
-            version=self.version,
-            family=self.family,
-            technique=self.technique,
-            grade=grade,
-            direction=direction,
-            reason=reason,
             generator=generator,
             observations=observations,
         )

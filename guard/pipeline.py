@@ -17,22 +17,17 @@ withholds the picture: there is no path from an exception to a release.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from guard.admission import check_form
+from guard.check_runner import CheckRunner
 from guard.credentials import CredentialState
 from guard.errors import (
-    CheckError,
     ConfigError,
     DeadlineError,
     GuardError,
-    InputError,
     LedgerError,
     ReadBackError,
     RequestError,
@@ -54,7 +49,7 @@ from guard.interfaces import (
     Registration,
     Watermarker,
 )
-from guard.ledger.entry import failure_body, refusal_body, release_body
+from guard.ledger.entry import Circumstances, failure_body, refusal_body, release_body
 from guard.media import decode, encode, sha256_hex
 from guard.records import (
     RGB8,
@@ -76,11 +71,10 @@ from guard.records import (
     RequestID,
     SignedImage,
 )
+from guard.stopwatch import Stopwatch
 
 PASSING_LOG10_P = -9.0
 """A mark counts as read back only under this proven false-accept bound (design gate: 1e-9 per picture)."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +128,7 @@ class Gateway:
         self._stages = stages
         self._random = random_bytes
         self._deadlines = deadlines or Deadlines()
-        self._checks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="signet-check")
+        self._checks = CheckRunner(deadline_s=self._deadlines.check_s)
 
     @property
     def stages(self) -> Stages:
@@ -143,7 +137,7 @@ class Gateway:
 
     def close(self) -> None:
         """Stop the threads that run checks."""
-        self._checks.shutdown(wait=False, cancel_futures=True)
+        self._checks.close()
 
     def generate(self, request: GenerationRequest, *, hooks: GenerationHooks | None = None) -> GenerationResult:
         """Run the whole flow for one request.
@@ -155,48 +149,50 @@ class Gateway:
             RequestError: the request is malformed; nothing was started and nothing is recorded.
             LedgerError: the refusal or failure itself could not be recorded.
         """
-        timings: dict[str, float] = {}
+        watch = Stopwatch()
         admitted = self._admit(request)  # (0)
-        outcomes = self._run(admitted, hooks or GenerationHooks(), timings)
-        return GenerationResult(request_id=admitted.request_id, outcomes=tuple(outcomes), timings_s=timings)
+        outcomes = self._run(admitted, hooks or GenerationHooks(), watch)
+        return GenerationResult(request_id=admitted.request_id, outcomes=tuple(outcomes), timings_s=watch.seconds)
 
     # --- the steps
 
-    def _run(self, admitted: AdmittedRequest, hooks: GenerationHooks, timings: dict[str, float]) -> list[Outcome]:
+    def _run(self, admitted: AdmittedRequest, hooks: GenerationHooks, watch: Stopwatch) -> list[Outcome]:
         stage = "prompt"
         try:
-            with _Timed(timings, stage):
+            with watch.stage(stage):
                 cleared = self._check_prompt(admitted)  # (1)
-            if isinstance(cleared, Refusal):
-                return [cleared]
+            if isinstance(cleared, _Withheld):
+                return [self._refuse(admitted, cleared, watch)]
             stage = "generation"
-            with _Timed(timings, stage):
+            with watch.stage(stage):
                 images = self._generate(cleared, hooks)  # (2)
         except RequestError:
             raise
         except Exception as exc:  # becomes a recorded Failure: nothing was produced
-            return [self._fail(admitted, None, stage, exc)]
-        return [self._finish(image, timings) for image in images]
+            return [self._fail(admitted, stage, exc, watch)]
+        watches = [Stopwatch(watch) for _ in images]
+        return [self._finish(image, own) for image, own in zip(images, watches, strict=True)]
 
-    def _finish(self, image: GeneratedImage, timings: dict[str, float]) -> Outcome:
+    def _finish(self, image: GeneratedImage, watch: Stopwatch) -> Outcome:
         """Steps (3) to (7) for one image; its failure does not touch the other images of the batch."""
+        admitted = image.cleared.admitted
         stage = "image"
         try:
-            with _Timed(timings, stage):
+            with watch.stage(stage):
                 cleared = self._check_image(image)  # (3)
-            if isinstance(cleared, Refusal):
-                return cleared
+            if isinstance(cleared, _Withheld):
+                return self._refuse(admitted, cleared, watch, image=image)
             stage = "watermark"
-            with _Timed(timings, stage):
+            with watch.stage(stage):
                 marked, encoded = self._mark(cleared)  # (4)
             stage = "provenance"
-            with _Timed(timings, stage):
+            with watch.stage(stage):
                 signed = self._sign(marked, encoded)  # (5)
             stage = "ledger"
-            with _Timed(timings, stage):
-                return self._record(signed)  # (6), (7)
+            with watch.stage(stage):
+                return self._record(signed, watch)  # (6), (7)
         except Exception as exc:  # becomes a recorded Failure: the picture is withheld
-            return self._fail(image.cleared.admitted, image.image_id, stage, exc)
+            return self._fail(admitted, stage, exc, watch, image=image)
 
     def _admit(self, request: GenerationRequest) -> AdmittedRequest:
         """(0) Check the form, draw ids and a seed."""
@@ -212,19 +208,19 @@ class Gateway:
             admitted_at=self._stages.clock.now(),
         )
 
-    def _check_prompt(self, admitted: AdmittedRequest) -> ClearedPrompt | Refusal:
+    def _check_prompt(self, admitted: AdmittedRequest) -> ClearedPrompt | _Withheld:
         """(1) Check every text and every input picture."""
         findings: list[Finding] = []
         for checker in self._stages.prompt_checkers:
-            findings += self._guarded(checker.id, lambda c=checker: c.check(admitted))  # type: ignore[misc]
+            findings += self._checks.run(checker.id, lambda c=checker: c.check(admitted))  # type: ignore[misc]
         decision = self._stages.policy.decide(findings, stage="prompt")
         if decision.releases and admitted.request.source_image is not None:
             seen = self._look(admitted.request.source_image)
             on_input = self._stages.policy.decide(seen, stage="image")
             if not on_input.releases:
-                return self._refuse(admitted, None, "source_image", on_input)
+                return _Withheld(stage="source_image", decision=on_input)
         if not decision.releases:
-            return self._refuse(admitted, None, "prompt", decision)
+            return _Withheld(stage="prompt", decision=decision)
         return ClearedPrompt(admitted=admitted, decision=decision)
 
     def _generate(self, cleared: ClearedPrompt, hooks: GenerationHooks) -> list[GeneratedImage]:
@@ -254,13 +250,12 @@ class Gateway:
             for image_id, pixels, seed in triples
         ]
 
-    def _check_image(self, image: GeneratedImage) -> ClearedImage | Refusal:
+    def _check_image(self, image: GeneratedImage) -> ClearedImage | _Withheld:
         """(3) Check the picture, then composite the label."""
         decision = self._stages.policy.decide(self._look(image.pixels), stage="image")
-        admitted = image.cleared.admitted
         if not decision.releases:
-            return self._refuse(admitted, image.image_id, "image", decision)
-        label = admitted.request.label
+            return _Withheld(stage="image", decision=decision)
+        label = image.cleared.admitted.request.label
         pixels = image.pixels if label is LabelMode.NONE else self._stages.labeller.apply(image.pixels, mode=label)
         return ClearedImage(generated=image, pixels=pixels, label=label, decision=decision)
 
@@ -305,7 +300,7 @@ class Gateway:
             fingerprints=fingerprints(marked.pixels),
         )
 
-    def _record(self, signed: SignedImage) -> RecordedImage:
+    def _record(self, signed: SignedImage, watch: Stopwatch) -> RecordedImage:
         """(6) Store the bytes first, then append: no record ever lacks its image."""
         generated = signed.marked.cleared.generated
         self._stages.images.put(generated.image_id, signed.data, media_type=signed.media_type)
@@ -318,79 +313,76 @@ class Gateway:
             fingerprints=signed.fingerprints,
             tenant=generated.cleared.admitted.request.tenant,
         )
-        receipt = self._stages.ledger.append(
-            release_body(signed, at=self._stages.clock.now()), registration=registration
-        )
+        body = release_body(signed, at=self._stages.clock.now(), timings_s=watch.seconds)
+        receipt = self._stages.ledger.append(body, registration=registration)
         return RecordedImage(signed=signed, receipt=receipt)
 
     # --- ends
 
-    def _refuse(self, admitted: AdmittedRequest, image_id: ImageID | None, stage: str, decision: Decision) -> Refusal:
+    def _refuse(
+        self, admitted: AdmittedRequest, why: _Withheld, watch: Stopwatch, *, image: GeneratedImage | None = None
+    ) -> Refusal:
         refusal = Refusal(
             request_id=admitted.request_id,
-            image_id=image_id,
-            stage=stage,
-            decision=decision,
+            image_id=image.image_id if image else None,
+            stage=why.stage,
+            decision=why.decision,
             appeal_id=self._random(8).hex(),
         )
-        receipt = self._stages.ledger.append(refusal_body(refusal, admitted=admitted, at=self._stages.clock.now()))
-        return replace(refusal, receipt=receipt)
+        body = refusal_body(refusal, self._circumstances(admitted, watch, image))
+        return replace(refusal, receipt=self._stages.ledger.append(body))
 
-    def _fail(self, admitted: AdmittedRequest, image_id: ImageID | None, stage: str, exc: Exception) -> Failure:
+    def _fail(
+        self,
+        admitted: AdmittedRequest,
+        stage: str,
+        exc: Exception,
+        watch: Stopwatch,
+        *,
+        image: GeneratedImage | None = None,
+    ) -> Failure:
         known = exc if isinstance(exc, GuardError) else None
         failure = Failure(
             request_id=admitted.request_id,
-            image_id=image_id,
+            image_id=image.image_id if image else None,
             stage=stage,
             code=known.code if known else StageError.code,
             message=str(known) if known else f"The {stage} stage failed unexpectedly ({type(exc).__name__}).",
             next_step=known.diagnostics() if known else StageError.next_step,
         )
         try:
-            receipt = self._stages.ledger.append(failure_body(failure, admitted=admitted, at=self._stages.clock.now()))
+            receipt = self._stages.ledger.append(failure_body(failure, self._circumstances(admitted, watch, image)))
         except LedgerError:
             if isinstance(exc, LedgerError):  # the ledger is what failed: say so, release nothing
                 return failure
             raise
         return replace(failure, receipt=receipt)
 
+    def _circumstances(
+        self, admitted: AdmittedRequest, watch: Stopwatch, image: GeneratedImage | None
+    ) -> Circumstances:
+        return Circumstances(
+            admitted=admitted,
+            at=self._stages.clock.now(),
+            model=image.generation.model if image else None,
+            timings_s=watch.seconds,
+        )
+
     # --- checks
 
     def _look(self, pixels: RGB8) -> list[Finding]:
         findings: list[Finding] = []
         for checker in self._stages.image_checkers:
-            findings += self._guarded(checker.id, lambda c=checker: c.check(pixels))  # type: ignore[misc]
+            findings += self._checks.run(checker.id, lambda c=checker: c.check(pixels))  # type: ignore[misc]
         return findings
 
-    def _guarded(self, checker_id: str, check: Callable[[], Sequence[Finding]]) -> list[Finding]:
-        """Run one check under its deadline; whatever is not a clean answer is a CheckError."""
-        future = self._checks.submit(check)
-        try:
-            found = list(future.result(timeout=self._deadlines.check_s))
-        except FutureTimeoutError as exc:
-            raise CheckError(f"{checker_id} gave no answer within {self._deadlines.check_s:.0f} s.") from exc
-        except (CheckError, InputError):
-            raise
-        except Exception as exc:  # becomes a CheckError: a checker that breaks has not cleared anything
-            raise CheckError(f"{checker_id} could not decide ({type(exc).__name__}).") from exc
-        for finding in found:
-            if not (math.isfinite(finding.score) and 0.0 <= finding.score <= 1.0 and 0 <= finding.severity <= 7):
-                raise CheckError(f"{checker_id} answered with a score outside 0..1 or a severity outside 0..7.")
-        return found
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Withheld:
+    """What the policy does not let pass, and at which stage."""
 
-class _Timed:
-    """Adds the seconds spent inside to a named timing."""
-
-    def __init__(self, timings: dict[str, float], name: str) -> None:
-        self._timings, self._name = timings, name
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        spent = time.perf_counter() - self._started
-        self._timings[self._name] = self._timings.get(self._name, 0.0) + spent
+    stage: str
+    decision: Decision
 
 
 def released(result: GenerationResult) -> list[RecordedImage]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,43 +66,35 @@ def release_body(signed: SignedImage, *, at: datetime, timings_s: Mapping[str, f
     }
 
 
-def refusal_body(
-    refusal: Refusal,
-    *,
-    admitted: AdmittedRequest,
-    at: datetime,
-    model: ModelCard | None = None,
-    timings_s: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    """Return the body for something the policy withheld; ``model`` is None when nothing was generated."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """In what a refusal or a failure came about.
+
+    Attributes:
+        admitted: the request.
+        at: time of the entry, timezone-aware.
+        model: what generated the withheld picture; None when nothing was generated.
+        timings_s: stage name -> seconds so far.
+    """
+
+    admitted: AdmittedRequest
+    at: datetime
+    model: ModelCard | None = None
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+
+def refusal_body(refusal: Refusal, circumstances: Circumstances) -> dict[str, Any]:
+    """Return the body for something the policy withheld."""
     return {
-        **_head("refusal", at, admitted),
-        "image_id": refusal.image_id,
-        "stage": refusal.stage,
+        **_withheld("refusal", refusal, circumstances),
         "appeal_id": refusal.appeal_id,
         "verdict": _verdict(refusal.stage, refusal.decision),
-        "model": None if model is None else _card(model),
-        "timings_ms": _milliseconds(timings_s),
     }
 
 
-def failure_body(
-    failure: Failure,
-    *,
-    admitted: AdmittedRequest,
-    at: datetime,
-    model: ModelCard | None = None,
-    timings_s: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
+def failure_body(failure: Failure, circumstances: Circumstances) -> dict[str, Any]:
     """Return the body for a malfunction; the error's code only, since messages may quote what was asked."""
-    return {
-        **_head("failure", at, admitted),
-        "image_id": failure.image_id,
-        "stage": failure.stage,
-        "code": failure.code,
-        "model": None if model is None else _card(model),
-        "timings_ms": _milliseconds(timings_s),
-    }
+    return {**_withheld("failure", failure, circumstances), "code": failure.code}
 
 
 def deletion_body(*, at: datetime, image_id: ImageID, tenant: str, reason: str) -> dict[str, Any]:
@@ -166,6 +159,17 @@ def _head(kind: str, at: datetime, admitted: AdmittedRequest) -> dict[str, Any]:
         "request_id": admitted.request_id,
         "tenant": admitted.request.tenant,
         "policy": {"id": admitted.policy_id, "digest": admitted.policy_digest},
+    }
+
+
+def _withheld(kind: str, record: Refusal | Failure, circumstances: Circumstances) -> dict[str, Any]:
+    """Return the fields that refusals and failures share."""
+    return {
+        **_head(kind, circumstances.at, circumstances.admitted),
+        "image_id": record.image_id,
+        "stage": record.stage,
+        "model": None if circumstances.model is None else _card(circumstances.model),
+        "timings_ms": _milliseconds(circumstances.timings_s),
     }
 
 

@@ -61,12 +61,16 @@ ALLOWED: dict[str, list[str]] = {
     "guard.ledger.canonical_json": ["guard.errors"],
     # guard: flow and composition root
     "guard.admission": ["guard.errors", "guard.records"],
+    "guard.check_runner": ["guard.errors", "guard.records"],
+    "guard.stopwatch": [],
     "guard.pipeline": [
         *_BASE,
         "guard.interfaces",
         "guard.media",
         "guard.fingerprint",
         "guard.admission",
+        "guard.check_runner",
+        "guard.stopwatch",
         "guard.ledger.entry",
     ],
     "guard.assembly": [

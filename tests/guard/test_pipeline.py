@@ -76,6 +76,23 @@ def test_a_batch_gives_one_outcome_for_each_id_in_order(stages: Stages) -> None:
     assert set(result.timings_s) == {"prompt", "generation", "image", "watermark", "provenance", "ledger"}
 
 
+def test_records_say_what_each_stage_took_for_that_image_alone(stages: Stages) -> None:
+    result = gateway(stages).generate(replace(REQUEST, count=3))
+    recorded = [body["timings_ms"] for body in stages.ledger.bodies]
+    assert all(list(took) == ["prompt", "generation", "image", "watermark", "provenance"] for took in recorded)
+    assert sum(took["watermark"] for took in recorded) == pytest.approx(result.timings_s["watermark"] * 1000, abs=2)
+
+
+def test_withheld_images_are_recorded_with_the_model_that_made_them(stages: Stages) -> None:
+    only(replace(stages, image_checkers=[ScriptedImageChecker(findings=[BAD])]))
+    only(replace(stages, watermarker=CornerWatermarker(embeds=False)))
+    only(replace(stages, prompt_checkers=[ScriptedPromptChecker(findings=[BAD])]))
+    on_image, failed, on_prompt = stages.ledger.bodies
+    assert on_image["model"]["model_id"] == failed["model"]["model_id"] == "fake"
+    assert list(failed["timings_ms"]) == ["prompt", "generation", "image", "watermark"]
+    assert on_prompt["model"] is None
+
+
 def test_unsafe_prompt_is_refused_before_the_model_runs_and_recorded(stages: Stages) -> None:
     stages = replace(stages, prompt_checkers=[ScriptedPromptChecker(findings=[BAD])])
     outcome = only(stages)

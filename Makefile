@@ -44,7 +44,9 @@ check-readme: $(VENV)/.dev ## run every command of the README
 	$(BIN)/python -m tests.readme.run_commands
 
 bench: $(VENV)/.dev ## time budgets and ratios against named peers
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.prompt_latency --image
+	$(BIN)/python -m benchmarks.provenance_speed
+	$(BIN)/python -m benchmarks.watermark_speed
 
 clean: ## remove what the targets made, keys and ledgers of demos included
 	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,12 +13,53 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from guard.credentials import SoftBinding
 from guard.errors import LedgerError
+from guard.interfaces import Registration
 from guard.ledger.canonical_json import canonical_bytes
-from guard.records import AdmittedRequest, Decision, Failure, ImageID, ModelCard, Refusal, SignedImage
+from guard.records import (
+    AdmittedRequest,
+    Decision,
+    Failure,
+    ImageID,
+    LabelMode,
+    MarkReading,
+    ModelCard,
+    Refusal,
+    SignedImage,
+)
 
 VERSION = 1
 """Version of the entry format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningFacts:
+    """What the entry of a file says that was made elsewhere and marked and signed here.
+
+    Attributes:
+        image_id: id of this signing; in the manifest, and in the mark unless the file carried one already.
+        operation: ``generated``, ``edited`` or ``imported``.
+        sha256: of the final bytes.
+        manifest: the manifest store.
+        size: (width, height) in pixels; None for media other than still pictures.
+        reading: the mark that was embedded and read back; None when none was.
+        carried: the mark that the file carried already, or None.
+        model: what made the pixels, as the caller says; None when nothing was said.
+    """
+
+    image_id: ImageID
+    operation: str
+    tenant: str
+    sha256: str
+    media_type: str
+    manifest: bytes
+    manifest_label: str
+    size: tuple[int, int] | None
+    label: LabelMode
+    reading: MarkReading | None
+    carried: SoftBinding | None
+    model: ModelCard | None
 
 
 def release_body(signed: SignedImage, *, at: datetime, timings_s: Mapping[str, float] | None = None) -> dict[str, Any]:
@@ -97,6 +138,39 @@ def failure_body(failure: Failure, circumstances: Circumstances) -> dict[str, An
     return {**_withheld("failure", failure, circumstances), "code": failure.code}
 
 
+def signing_body(facts: SigningFacts, registration: Registration | None, *, at: datetime) -> dict[str, Any]:
+    """Return the body for a file that was made elsewhere and marked and signed here.
+
+    Args:
+        facts: what was done.
+        registration: the registry row that is bound by digest; None for media that have no fingerprint.
+        at: time of the entry, timezone-aware.
+    """
+    mark = facts.reading
+    return {
+        "v": VERSION,
+        "kind": "signing",
+        "at": timestamp(at),
+        "tenant": facts.tenant,
+        "image_id": facts.image_id,
+        "operation": facts.operation,
+        "image": {
+            "sha256": facts.sha256,
+            "media_type": facts.media_type,
+            "width": facts.size[0] if facts.size else None,
+            "height": facts.size[1] if facts.size else None,
+            "label": facts.label.value,
+        },
+        "manifest": {"sha256": hashlib.sha256(facts.manifest).hexdigest(), "label": facts.manifest_label},
+        "registration_sha256": None if registration is None else registration_digest(registration),
+        "watermark": None if mark is None else {"algorithm": mark.algorithm, "log10_p": float(mark.log10_p)},
+        "carried_mark": None
+        if facts.carried is None
+        else {"algorithm": facts.carried.algorithm, "value": facts.carried.value},
+        "model": None if facts.model is None else _card(facts.model),
+    }
+
+
 def deletion_body(*, at: datetime, image_id: ImageID, tenant: str, reason: str) -> dict[str, Any]:
     """Return the body that says the stored bytes of a released picture were deleted; ``reason`` is an identifier."""
     return {
@@ -107,6 +181,21 @@ def deletion_body(*, at: datetime, image_id: ImageID, tenant: str, reason: str) 
         "tenant": tenant,
         "reason": reason,
     }
+
+
+def registration_digest(registration: Registration) -> str:
+    """Return the SHA-256 that an entry must carry as ``registration_sha256``."""
+    return registry_digest(
+        image_id=registration.image_id,
+        sha256=registration.sha256,
+        media_type=registration.media_type,
+        manifest_sha256=hashlib.sha256(registration.manifest).hexdigest(),
+        manifest_label=registration.manifest_label,
+        pdq=registration.fingerprints.pdq,
+        pdq_quality=registration.fingerprints.pdq_quality,
+        thumbnail_sha256=hashlib.sha256(registration.fingerprints.thumbnail.encode()).hexdigest(),
+        tenant=registration.tenant,
+    )
 
 
 def registry_digest(

@@ -84,6 +84,19 @@ class _Image(_Model):
     label: Literal["none", "basic", "generated", "modified"]
 
 
+class _SignedFile(_Model):
+    sha256: _Sha256
+    media_type: _Name
+    width: _Side | None
+    height: _Side | None
+    label: Literal["none", "basic", "generated", "modified"]
+
+
+class _CarriedMark(_Model):
+    algorithm: _Name
+    value: _Label
+
+
 class _Manifest(_Model):
     sha256: _Sha256
     label: _Label
@@ -129,6 +142,21 @@ class _Failure(_Entry):
     timings_ms: dict[_Name, _Milliseconds]
 
 
+class _Signing(_Model):
+    v: _Version
+    at: _Time
+    kind: Literal["signing"]
+    tenant: _Name
+    image_id: _Hex16
+    operation: Literal["generated", "edited", "imported"]
+    image: _SignedFile
+    manifest: _Manifest
+    registration_sha256: _Sha256 | None
+    watermark: _Watermark | None
+    carried_mark: _CarriedMark | None
+    model: _ModelCard | None
+
+
 class _Deletion(_Model):
     v: _Version
     at: _Time
@@ -138,8 +166,8 @@ class _Deletion(_Model):
     reason: _Name
 
 
-_SCHEMA: TypeAdapter[_Release | _Refusal | _Failure | _Deletion] = TypeAdapter(
-    Annotated[_Release | _Refusal | _Failure | _Deletion, Field(discriminator="kind")]
+_SCHEMA: TypeAdapter[_Release | _Signing | _Refusal | _Failure | _Deletion] = TypeAdapter(
+    Annotated[_Release | _Signing | _Refusal | _Failure | _Deletion, Field(discriminator="kind")]
 )
 
 
@@ -149,10 +177,10 @@ class CheckedEntry:
 
     Attributes:
         data: canonical bytes; the leaf of the tree.
-        kind: release, refusal, failure or deletion.
+        kind: release, signing, refusal, failure or deletion.
         image_id: the picture meant, if any.
-        registration_sha256: digest of the registry row of a release, else None.
-        image_sha256: digest of the released bytes, else None.
+        registration_sha256: digest of the registry row that the entry binds, or None.
+        image_sha256: digest of the bytes that were released or signed, else None.
     """
 
     data: bytes
@@ -178,13 +206,13 @@ def check_entry(body: Mapping[str, Any]) -> CheckedEntry:
     data = canonical_bytes(body)
     if len(data) > MAX_ENTRY_BYTES:
         raise LedgerError(f"Ledger entry: {len(data)} bytes, at most {MAX_ENTRY_BYTES} are accepted.")
-    release = parsed if isinstance(parsed, _Release) else None
+    made = parsed if isinstance(parsed, _Release | _Signing) else None
     return CheckedEntry(
         data=data,
         kind=parsed.kind,
         image_id=None if parsed.image_id is None else ImageID(parsed.image_id),
-        registration_sha256=None if release is None else release.registration_sha256,
-        image_sha256=None if release is None else release.image.sha256,
+        registration_sha256=None if made is None else made.registration_sha256,
+        image_sha256=None if made is None else made.image.sha256,
     )
 
 

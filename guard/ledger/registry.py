@@ -16,7 +16,6 @@ from sqlalchemy import ColumnElement, RowMapping, select
 from guard.errors import LedgerError
 from guard.interfaces import Registration
 from guard.ledger.database import Database
-from guard.ledger.entry import registry_digest
 from guard.ledger.similar_index import PDQ_BYTES, SimilarIndex
 from guard.ledger.tables import entries, registrations
 from guard.records import Fingerprints, ImageID
@@ -126,21 +125,6 @@ def registration_row(registration: Registration) -> dict[str, Any]:
         "thumbnail_sha256": hashlib.sha256(thumbnail.encode()).hexdigest(),
         "tenant": registration.tenant,
     }
-
-
-def registration_digest(registration: Registration) -> str:
-    """Return the SHA-256 that the release entry must carry as ``registration_sha256``."""
-    return registry_digest(
-        image_id=registration.image_id,
-        sha256=registration.sha256,
-        media_type=registration.media_type,
-        manifest_sha256=hashlib.sha256(registration.manifest).hexdigest(),
-        manifest_label=registration.manifest_label,
-        pdq=registration.fingerprints.pdq,
-        pdq_quality=registration.fingerprints.pdq_quality,
-        thumbnail_sha256=hashlib.sha256(registration.fingerprints.thumbnail.encode()).hexdigest(),
-        tenant=registration.tenant,
-    )
 
 
 def pdq_bytes(pdq: str) -> bytes:

@@ -27,7 +27,7 @@ from guard.errors import LedgerError, LedgerProofError
 from guard.interfaces import Clock, Registration
 from guard.ledger.checkpoint import HeadSigner, HeadVerifier, TreeHead, note_text
 from guard.ledger.database import BUSY_TIMEOUT_S, Database
-from guard.ledger.entry import timestamp
+from guard.ledger.entry import registration_digest, timestamp
 from guard.ledger.entry_schema import CheckedEntry, check_entry
 from guard.ledger.hash_tree import (
     EMPTY_ROOT,
@@ -42,8 +42,8 @@ from guard.ledger.hash_tree import (
     verify_inclusion,
 )
 from guard.ledger.proofs import ConsistencyProof, EntryProof
-from guard.ledger.registry import RecordedIDs, Registry, registration_digest, registration_row
-from guard.ledger.tables import entries, heads, meta, nodes, registrations, signers
+from guard.ledger.registry import RecordedIDs, Registry, registration_row
+from guard.ledger.tables import entries, heads, meta, nodes, of_one_image, registrations, signers
 from guard.records import ImageID, Receipt
 
 _READ_NODES = """
@@ -146,8 +146,8 @@ class SQLiteLedger:
             return self._proof(connection, index)
 
     def proof(self, image_id: ImageID) -> EntryProof | None:
-        """Return the release entry of an image with its proof at the current size, or None when never released."""
-        query = select(entries.c.idx).where(entries.c.image_id == image_id, entries.c.kind == "release")
+        """Return the entry of a released or signed image with its proof at the current size, or None."""
+        query = select(entries.c.idx).where(entries.c.image_id == image_id, of_one_image())
         with self._database.read() as connection:
             index = connection.execute(query).scalar_one_or_none()
             return None if index is None else self._proof(connection, index)
@@ -284,11 +284,11 @@ class SQLiteLedger:
 
 
 def _matching_row(entry: CheckedEntry, registration: Registration | None) -> RowMapping | dict[str, Any] | None:
-    """Return the registry row of a release after checking that the entry binds exactly this registration."""
-    if (entry.kind == "release") != (registration is not None):
+    """Return the registry row of an entry after checking that the entry binds exactly this registration."""
+    if (entry.registration_sha256 is not None) != (registration is not None):
         raise LedgerError(
             f"Ledger: a {entry.kind} entry came {'with' if registration else 'without'} a registration.",
-            next_step="Pass a registration with release entries and only with them.",
+            next_step="Pass a registration exactly with entries that name one.",
         )
     if registration is None:
         return None

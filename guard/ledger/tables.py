@@ -15,7 +15,7 @@ every size has a signed head, and that the latest heads are known elsewhere (doc
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, TextClause, text
 
 SCHEMA_VERSION = 1
 """``PRAGMA user_version`` of a ledger file."""
@@ -40,7 +40,17 @@ entries = Table(
     Column("body", LargeBinary, nullable=False),
     sqlite_strict=True,
 )
-Index("one_release_per_image", entries.c.image_id, unique=True, sqlite_where=text("kind = 'release'"))
+
+
+def of_one_image() -> TextClause:
+    """Return the condition on entries that stand for one image: at most one of them for each image id.
+
+    SQLite uses the partial index only for a query whose condition has the very same terms, hence one place for both.
+    """
+    return text("kind IN ('release', 'signing')")
+
+
+Index("one_release_per_image", entries.c.image_id, unique=True, sqlite_where=of_one_image())
 nodes = Table(
     "nodes",
     metadata,

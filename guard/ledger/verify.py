@@ -106,7 +106,7 @@ class _Audit:
         self._connection = connection
         self._problems = problems
         self._frontier = Frontier()
-        self._releases = 0
+        self._registered = 0
         self._keys_pinned = bool(pinned)
         self._verifiers = self._read_signers(pinned)
         self._published = PublishedHeads(published_heads, tuple(self._verifiers.values()), problems)
@@ -193,7 +193,7 @@ class _Audit:
         except (LedgerError, TypeError, ValueError) as exc:
             self._problems.add("entry_malformed", f"{exc}", entry=row["idx"])
             return None
-        self._releases += entry.kind == "release"
+        self._registered += entry.registration_sha256 is not None
         if (entry.kind, entry.image_id) != (row["kind"], row["image_id"]):
             self._problems.add("entry_columns", "kind or image id differ from the body", entry=row["idx"])
         return entry
@@ -246,7 +246,7 @@ class _Audit:
         """Check that the registry row is the one that the entry binds."""
         if entry is None:
             return
-        if (entry.kind == "release") != (row is not None):
+        if (entry.registration_sha256 is not None) != (row is not None):
             what = "has no registration" if row is None else f"is a {entry.kind} and has a registration"
             self._problems.add("registration_missing" if row is None else "registration_extra", what, entry=index)
         elif row is not None and _bound_digest(row) != entry.registration_sha256:
@@ -275,7 +275,7 @@ class _Audit:
     def _check_counts(self) -> None:
         """Check that nothing was added beside what the entries account for."""
         size = self._frontier.size
-        expected = {nodes: 2 * size - size.bit_count(), heads: size + 1, registrations: self._releases}
+        expected = {nodes: 2 * size - size.bit_count(), heads: size + 1, registrations: self._registered}
         for table, count in expected.items():
             stored = self._connection.execute(select(func.count()).select_from(table)).scalar_one()
             if stored != count:

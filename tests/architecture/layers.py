@@ -57,7 +57,7 @@ ALLOWED: dict[str, list[str]] = {
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
     "guard.ledger": [*_STAGE, *_LEDGER_DATA, "guard.fingerprint"],
-    "guard.ledger.entry": [*_BASE, "guard.ledger.canonical_json"],
+    "guard.ledger.entry": [*_BASE, "guard.interfaces", "guard.ledger.canonical_json"],
     "guard.ledger.canonical_json": ["guard.errors"],
     # guard: flow and composition root
     "guard.admission": ["guard.errors", "guard.records"],

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.interfaces import Registration
-from guard.ledger.registry import registration_digest
+from guard.ledger.entry import registration_digest
 from guard.ledger.sqlite_store import SQLiteLedger
 from guard.records import Fingerprints, ImageID
 from tests.fakes import FixedClock

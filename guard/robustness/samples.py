@@ -1,0 +1,157 @@
+"""Pictures to measure on: from folders, brought to given sizes, each with its content class; and drawn ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from guard.media import MAX_PIXELS
+from guard.records import RGB8
+from guard.robustness.quality import flat_areas
+
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+SHAPES: Final = (
+    (512, 512),
+    (768, 512),
+    (1024, 1024),
+    (576, 1024),
+    (640, 896),
+    (1024, 768),
+    (768, 768),
+    (1216, 832),
+    (512, 912),
+    (1536, 1024),
+)
+"""(width, height) that are dealt to the pictures in turn: seven aspect ratios, 512 to 1536 px."""
+_FLAT_SHARE = 0.5
+_TEXTURED_LEVELS = 12.0
+
+
+class ContentClass(StrEnum):
+    """What a picture is like, judged from its pixels alone."""
+
+    FLAT = "flat"
+    MIXED = "mixed"
+    TEXTURED = "textured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One picture to measure on.
+
+    Attributes:
+        source: column of the report: the folder's name, or ``drawings``.
+        name: file or drawing, unique within the source.
+        index: place in the run; decides shape, id and seeds.
+        pixels: (H, W, 3) uint8.
+    """
+
+    source: str
+    name: str
+    index: int
+    pixels: RGB8 = field(repr=False)
+
+    @property
+    def content(self) -> ContentClass:
+        """Return the content class of the pixels."""
+        return content_class(self.pixels)
+
+
+def content_class(pixels: RGB8) -> ContentClass:
+    """Return ``flat`` when half of the picture is, ``textured`` when the median local contrast is 12 levels or more."""
+    if flat_areas(pixels).mean() >= _FLAT_SHARE:
+        return ContentClass.FLAT
+    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    detail = luma - cv2.GaussianBlur(luma, (0, 0), 4.0)
+    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 4.0))
+    return ContentClass.TEXTURED if float(np.median(contrast)) >= _TEXTURED_LEVELS else ContentClass.MIXED
+
+
+def shaped(image: Image.Image, width: int, height: int) -> RGB8:
+    """Return the largest central part of the wanted aspect ratio, resized with Lanczos."""
+    have_w, have_h = image.size
+    scale = min(have_w / width, have_h / height)
+    crop_w, crop_h = scale * width, scale * height
+    left, top = (have_w - crop_w) / 2, (have_h - crop_h) / 2
+    box = (left, top, left + crop_w, top + crop_h)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
+
+
+def pictures(
+    folder: Path, *, least_side: int, seed: int = 1, groups: Sequence[str] = ()
+) -> Iterator[tuple[str, Image.Image]]:
+    """Yield (path inside the folder, RGB picture) in a fixed random order.
+
+    Args:
+        folder: searched recursively.
+        least_side: smaller pictures are left out, as are unreadable ones and those above ``guard.media.MAX_PIXELS``.
+        seed: of the order.
+        groups: names of direct subfolders to use; empty for all.
+    """
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
+    if groups:
+        files = [f for f in files if f.relative_to(folder).parts[0] in groups]
+    for place in np.random.default_rng(seed).permutation(len(files)):
+        file = files[int(place)]
+        try:
+            with Image.open(file) as image:
+                if min(image.size) < least_side or image.width * image.height > MAX_PIXELS:
+                    continue
+                picture = image.convert("RGB")
+        except OSError:
+            continue
+        yield file.relative_to(folder).as_posix(), picture
+
+
+def drawing(seed: int, size: int = 256) -> RGB8:
+    """Return flat shapes on a plain background, drawn with 4x supersampling; (size, size, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    big = size * 4
+    colours = [tuple(int(c) for c in rng.integers(0, 256, 3)) for _ in range(4)]
+    if seed % 4 == 0:
+        colours[0] = (255, 255, 255)
+    if seed % 7 == 0:
+        colours[0] = (0, 0, 0)
+    image = Image.new("RGB", (big, big), colours[0])
+    draw = ImageDraw.Draw(image)
+    for colour in colours[1 : 1 + int(rng.integers(1, 4))]:
+        x, y, w, h = (int(v) for v in rng.integers(big // 8, big // 2, 4))
+        kind = int(rng.integers(0, 3))
+        if kind == 0:
+            draw.ellipse((x, y, x + w, y + w), fill=colour)
+        elif kind == 1:
+            draw.rectangle((x, y, x + w, y + h), fill=colour)
+        else:
+            draw.polygon([(x, y + h), (x + w, y + h), (x + w // 2, y)], fill=colour)
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def folder_samples(
+    folders: Sequence[Path],
+    *,
+    count: int,
+    least_side: int = 480,
+    shapes: Sequence[tuple[int, int]] = SHAPES,
+    groups: Sequence[str] = (),
+) -> Iterator[Sample]:
+    """Yield up to ``count`` samples of each folder, the folders in turn, shapes dealt in order."""
+    streams = {f.name: pictures(f, least_side=least_side, groups=groups) for f in folders}
+    for index in range(count):
+        for source, stream in streams.items():
+            entry = next(stream, None)
+            if entry is not None:
+                pixels = shaped(entry[1], *shapes[index % len(shapes)])
+                yield Sample(source=source, name=entry[0], index=index, pixels=pixels)
+
+
+def drawn_samples(*, count: int, size: int = 512) -> Iterator[Sample]:
+    """Yield drawings, which need no folder: what ``--quick`` measures on when no pictures are given."""
+    for index in range(count):
+        yield Sample(source="drawings", name=f"drawing {index}", index=index, pixels=drawing(index, size))

@@ -23,7 +23,7 @@ from gateway import problems
 from gateway.auth.api_keys import load_api_keys
 from gateway.logs import configure
 from gateway.metrics import Metrics
-from gateway.routes import detection, generation, health
+from gateway.routes import detection, generation, health, review
 from gateway.runtime import Runtime
 from guard.errors import ConfigError
 from guard.media import MAX_BYTES
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.api_keys = load_api_keys(settings.api_keys_file) if settings.api_keys_file else None
     problems.install(app)
-    for part in (generation, detection, health):
+    for part in (generation, detection, review, health):
         app.include_router(part.router)
     app.middleware("http")(_observe)
     return app

@@ -12,11 +12,15 @@ from detectors.engine import DetectionEngine
 from detectors.evidence import Family
 from detectors.report.model import Report, build_report
 from detectors.upload import Upload, load_upload
+from gateway.review.queue import ReviewQueue
+from gateway.review.store import ReviewStore
+from gateway.review.vault import Vault
 from guard.assembly import Core, build_core, build_gateway
 from guard.credentials import CredentialReport
 from guard.errors import GuardError, MediaTooLargeError
 from guard.media import MAX_BYTES, DecodedImage, sniff_media_type
 from guard.pipeline import Gateway
+from guard.policy.load import load_named
 from guard.records import ImageID
 from guard.settings import Settings
 
@@ -60,9 +64,22 @@ class Runtime:
 
     @cached_property
     def _gateway(self) -> Gateway:
-        gateway = build_gateway(self.settings, core=self.core)
+        gateway = build_gateway(self.settings, core=self.core, quarantine=self.reviews)
         self._built.append(gateway)
         return gateway
+
+    @cached_property
+    def reviews(self) -> ReviewQueue:
+        """Return the queue of what was refused. Raises ConfigError, ReviewError when it cannot be opened."""
+        policy = load_named(self.settings.policies, self.settings.generation_policy)
+        queue = ReviewQueue(
+            ReviewStore(self.settings.review_path),
+            Vault.from_file(self.settings.quarantine_key_path),
+            rules=policy.document.quarantine,
+            clock=self.core.clock,
+        )
+        self._built.append(queue)
+        return queue
 
     @cached_property
     def engine(self) -> DetectionEngine:

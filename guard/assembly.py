@@ -19,7 +19,7 @@ from guard.generation.embedded import MODEL_ID, signet_mini_spec
 from guard.generation.model_spec import Device
 from guard.image_check.nudity import NudityChecker
 from guard.image_check.unchecked import UnsafeUncheckedImages
-from guard.interfaces import Clock, ImageChecker, ImageGenerator
+from guard.interfaces import Clock, ImageChecker, ImageGenerator, Quarantine
 from guard.isolation import WorkerPool
 from guard.label.compositor import BadgeLabeller
 from guard.ledger.image_store import FileImageStore
@@ -165,12 +165,13 @@ def build_core(settings: Settings, *, clock: Clock | None = None) -> Core:
     return Core(settings, clock=clock or SystemClock())
 
 
-def build_gateway(settings: Settings, *, core: Core | None = None) -> Gateway:
+def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Quarantine | None = None) -> Gateway:
     """Return the generation flow of an installation.
 
     Args:
         settings: where everything is.
         core: parts to share with detection, or None for parts of its own.
+        quarantine: keeps what is refused for reviewers; None keeps nothing but the ledger's record.
 
     Raises:
         ConfigError: keys, policy, weights or a named checker are missing or unusable.
@@ -191,6 +192,7 @@ def build_gateway(settings: Settings, *, core: Core | None = None) -> Gateway:
         ledger=shared.ledger,
         images=shared.images,
         clock=shared.clock,
+        quarantine=quarantine,
     )
     return Gateway(stages, random_bytes=secrets.token_bytes)
 

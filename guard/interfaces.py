@@ -25,6 +25,7 @@ from guard.records import (
     MarkedImage,
     MarkReading,
     Receipt,
+    Refusal,
 )
 
 
@@ -203,4 +204,12 @@ class ImageStore(Protocol):
 
     def get(self, image_id: ImageID) -> tuple[bytes, str] | None:
         """Return (bytes, media type), or None when nothing is stored."""
+        ...
+
+
+class Quarantine(Protocol):
+    """Keeps what was refused for a person to review; nothing in it is ever released by itself."""
+
+    def hold(self, refusal: Refusal, *, admitted: AdmittedRequest, pixels: RGB8 | None) -> None:
+        """Keep a refusal, with the withheld picture where there is one. Raises StageError."""
         ...

@@ -46,6 +46,7 @@ from guard.interfaces import (
     Labeller,
     LedgerStore,
     PromptChecker,
+    Quarantine,
     Registration,
     Watermarker,
 )
@@ -101,6 +102,7 @@ class Stages:
     ledger: LedgerStore
     images: ImageStore
     clock: Clock
+    quarantine: Quarantine | None = None
 
 
 class Gateway:
@@ -329,6 +331,9 @@ class Gateway:
             decision=why.decision,
             appeal_id=self._random(8).hex(),
         )
+        if self._stages.quarantine is not None:
+            pixels = image.pixels if image else admitted.request.source_image
+            self._stages.quarantine.hold(refusal, admitted=admitted, pixels=pixels)
         body = refusal_body(refusal, self._circumstances(admitted, watch, image))
         return replace(refusal, receipt=self._stages.ledger.append(body))
 

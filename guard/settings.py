@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     generation_policy: str = Field("generation.default", description="Policy that guards generation.")
     detection_policy: str = Field("detection.default", description="Policy that joins evidence.")
     key_passphrase_file: Path | None = Field(None, description="File whose first line unlocks the signing key.")
+    quarantine_key_file: Path | None = Field(
+        None, description="Key that encrypts withheld content; default: keys/quarantine.key, made when missing."
+    )
     trust_anchors: Path | None = Field(None, description="PEM file with further trusted C2PA roots.")
     tsa_url: str | None = Field(None, description="RFC 3161 time-stamp authority for new manifests.")
     provider: str = Field("Signet (self-hosted)", description="Provider named in manifests.")
@@ -53,6 +56,16 @@ class Settings(BaseSettings):
     def ledger_path(self) -> Path:
         """Return the ledger's SQLite file."""
         return self.home / "ledger.sqlite3"
+
+    @property
+    def review_path(self) -> Path:
+        """Return the SQLite file of the review queue."""
+        return self.home / "review.sqlite3"
+
+    @property
+    def quarantine_key_path(self) -> Path:
+        """Return the file with the key that encrypts withheld content."""
+        return self.quarantine_key_file or self.keys_folder / "quarantine.key"
 
     @property
     def images_folder(self) -> Path:

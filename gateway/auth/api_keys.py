@@ -29,6 +29,7 @@ class Scope(StrEnum):
     GENERATE = "generate"
     DETECT = "detect"
     READ = "read"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import check, credentials, demo, detect, doctor, generate, keys, ledger, policies, serve, watermark
+from gateway.cli import (
+    check,
+    credentials,
+    demo,
+    detect,
+    doctor,
+    generate,
+    keys,
+    ledger,
+    policies,
+    review,
+    serve,
+    watermark,
+)
 from guard.version import __version__
 
 app = typer.Typer(
@@ -43,6 +56,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(ledger.audit_app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policies.app, name="policy")
+app.add_typer(review.app, name="review")
 
 if __name__ == "__main__":
     app()

@@ -164,6 +164,19 @@ class Checkers(_Strict):
         return self
 
 
+class QuarantineRules(_Strict):
+    """What is kept of a refusal for reviewers, encrypted; content about minors is never kept.
+
+    Attributes:
+        retention_days: when prompts and pictures are erased; the case without them stays.
+        keep_prompts, keep_pictures: False keeps the findings alone.
+    """
+
+    retention_days: Annotated[int, Field(ge=1, le=365)] = 30
+    keep_prompts: bool = True
+    keep_pictures: bool = True
+
+
 class PolicyDocument(_Strict):
     """One policy file.
 
@@ -173,6 +186,7 @@ class PolicyDocument(_Strict):
         title: one line for people.
         checkers: what runs.
         categories: every category of TUNABLE with its rules; an empty list means "not acted on".
+        quarantine: what is kept of refusals for reviewers.
     """
 
     version: Literal[1]
@@ -180,6 +194,7 @@ class PolicyDocument(_Strict):
     title: str = Field(min_length=1, max_length=200)
     checkers: Checkers
     categories: dict[Category, tuple[Rule, ...]]
+    quarantine: QuarantineRules = QuarantineRules()
 
     @model_validator(mode="after")
     def _every_category_is_decided(self) -> PolicyDocument:

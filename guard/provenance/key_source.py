@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from guard.errors import KeyMaterialError, SigningError
+from guard.errors import GuardError, KeyMaterialError, SigningError
 from guard.provenance.certificates import ECDSA_SIZES, SigningChain, algorithm_of, signing_chain
 
 SigningKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -108,6 +108,8 @@ class CallbackKeySource:
         """Return the raw signature over ``data``. Raises SigningError when the remote key fails, KeyMaterialError."""
         try:
             signature = self._sign(data)
+        except GuardError:
+            raise  # says already what is wrong
         except Exception as exc:  # anything a client of a remote key raises becomes SigningError
             raise SigningError(
                 f"The remote signing key failed: {type(exc).__name__}.",

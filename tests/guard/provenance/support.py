@@ -19,7 +19,8 @@ from guard.credentials import CredentialReport
 from guard.isolation import WorkerPool
 from guard.media import encode
 from guard.provenance.certificates import signing_chain
-from guard.provenance.dev_ca import init_development_keys, issue_leaf
+from guard.provenance.dev_ca import init_development_keys
+from guard.provenance.issuing import issue_leaf
 from guard.provenance.key_source import PEMKeySource
 from guard.provenance.keys_folder import KeyFolder
 from guard.provenance.manifest import ManifestFacts, ManifestKind

@@ -16,7 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from guard.credentials import CredentialState
 from guard.errors import KeyMaterialError, SigningError
 from guard.provenance.certificates import signing_chain
-from guard.provenance.dev_ca import ORGANISATION, init_development_keys
+from guard.provenance.dev_ca import init_development_keys
+from guard.provenance.issuing import DEVELOPMENT_ORGANISATION
 from guard.provenance.key_source import CallbackKeySource, PEMKeySource, load_private_key
 from guard.provenance.keys_folder import (
     DESCRIPTION,
@@ -70,7 +71,7 @@ def test_certificates_say_what_they_are_and_follow_the_profile(folder: Path) -> 
     leaf, intermediate = x509.load_pem_x509_certificates((folder / SIGNER_CHAIN).read_bytes())
     root = x509.load_pem_x509_certificate((folder / "trust/manifest.pem").read_bytes())
     for certificate in (leaf, intermediate, root):
-        assert ORGANISATION in certificate.subject.rfc4514_string()
+        assert DEVELOPMENT_ORGANISATION in certificate.subject.rfc4514_string()
         assert "not for production" in certificate.subject.rfc4514_string()
     leaf.verify_directly_issued_by(intermediate)
     intermediate.verify_directly_issued_by(root)

@@ -25,6 +25,7 @@ from guard.label.compositor import BadgeLabeller
 from guard.ledger.image_store import FileImageStore
 from guard.ledger.sqlite_store import SQLiteLedger
 from guard.media import DecodedImage, decode
+from guard.picture_file import PictureFile, open_picture
 from guard.pipeline import Gateway, Stages
 from guard.policy.decide import Policy
 from guard.policy.load import load_named
@@ -37,7 +38,10 @@ from guard.provenance.read import C2PACredentialReader
 from guard.provenance.self_test import SelfTest, run_self_test
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
 from guard.provenance.trust import TrustAnchors, load_anchors
+from guard.recovery import ManifestRecovery
 from guard.settings import Settings
+from guard.signing.flow import FileSigner
+from guard.signing.request import SigningParts
 from guard.watermark.codec import LatticeWatermarker
 
 LEDGER_ORIGIN = "signet-gateway/ledger"
@@ -98,7 +102,7 @@ class Core:
         pool = WorkerPool(
             size=self.settings.worker_processes,
             memory_bytes=self.settings.worker_memory_mb * 1024**2,
-            preload=("c2pa", "guard.media", "guard.provenance.read"),
+            preload=("c2pa", "guard.picture_file", "guard.provenance.read"),
         )
         self._to_close.append(pool)
         return pool
@@ -140,6 +144,25 @@ class Core:
         )
 
     @cached_property
+    def file_signer(self) -> FileSigner:
+        """Return the flow that marks, signs and records files made elsewhere. Raises KeyMaterialError without keys."""
+        parts = SigningParts(
+            watermarker=self.watermarker,
+            labeller=BadgeLabeller(),
+            signer=self.signer,
+            reader=self.reader,
+            ledger=self.ledger,
+            clock=self.clock,
+            open_picture=self.open_picture,
+        )
+        return FileSigner(parts, random_bytes=secrets.token_bytes)
+
+    @cached_property
+    def recovery(self) -> ManifestRecovery:
+        """Return the search for the manifests of stripped copies. Raises KeyMaterialError without keys."""
+        return ManifestRecovery(watermarker=self.watermarker, ledger=self.ledger, reader=self.reader)
+
+    @cached_property
     def self_test(self) -> SelfTest:
         """Prove once that signing, trust and the closed network work here. Raises ConfigError when they do not."""
         return run_self_test(self.signer, self.reader, now=self.clock.now())
@@ -147,6 +170,10 @@ class Core:
     def decode(self, data: bytes) -> DecodedImage:
         """Decode an upload in a killable worker. Raises MediaError, DeadlineError."""
         return self.pool.run(decode, data, deadline_s=self.settings.worker_deadline_s)
+
+    def open_picture(self, data: bytes) -> PictureFile:
+        """Decode a file with its metadata in a killable worker. Raises MediaError, DeadlineError."""
+        return self.pool.run(open_picture, data, deadline_s=self.settings.worker_deadline_s)
 
     def recover(self) -> list[str]:
         """Remove what a crash left behind: stored bytes whose ledger entry never came (they were never released)."""

@@ -19,8 +19,10 @@ from gateway.cli import (
     keys,
     ledger,
     policies,
+    recover,
     review,
     serve,
+    sign,
     watermark,
 )
 from guard.version import __version__
@@ -49,7 +51,7 @@ def main(
     """Keep the options that belong to no subcommand."""
 
 
-for module in (generate, check, detect, credentials, doctor, serve, demo):
+for module in (generate, check, detect, sign, credentials, recover, doctor, serve, demo):
     module.register(app)
 app.add_typer(watermark.app, name="watermark")
 app.add_typer(ledger.app, name="ledger")

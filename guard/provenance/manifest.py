@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from guard.credentials import SoftBinding
 from guard.errors import RequestError
 from guard.provenance.source_types import (
     ALGORITHMIC_MEDIA,
@@ -71,7 +72,8 @@ class ManifestFacts:
         created_at: when the picture was made, timezone-aware.
         model_name, model_revision: what made the pixels; needed unless imported.
         model_id: identifier of the model for ``c2pa.ai-disclosure``, or empty.
-        watermark_algorithm: soft-binding algorithm id of the embedded mark, or None when there is no mark.
+        watermark_algorithm: soft-binding algorithm id of the embedded mark, or None when no mark was embedded.
+        further_bindings: other ways to find this manifest: a mark that the picture carried before, a fingerprint.
         label: the visible label that was composited.
         source_type: digitalSourceType of the making, or None for the usual one of the kind.
         training_use: permission to train on the picture.
@@ -89,6 +91,7 @@ class ManifestFacts:
     model_revision: str = ""
     model_id: str = ""
     watermark_algorithm: str | None = None
+    further_bindings: tuple[SoftBinding, ...] = ()
     label: LabelMode = LabelMode.NONE
     source_type: str | None = None
     training_use: TrainingUse = TrainingUse.NOT_ALLOWED
@@ -129,7 +132,8 @@ def manifest_definition(facts: ManifestFacts, *, label: str) -> dict[str, Any]:
         _disclosure(facts),
     ]
     if facts.watermark_algorithm is not None:
-        assertions.append(_soft_binding(facts.watermark_algorithm, facts.image_id))
+        assertions.append(_soft_binding(SoftBinding(algorithm=facts.watermark_algorithm, value=facts.image_id)))
+    assertions += [_soft_binding(binding) for binding in facts.further_bindings]
     if facts.kind is not ManifestKind.IMPORTED:
         assertions.append(_ai_disclosure(facts))
     if facts.training_use is not TrainingUse.UNSTATED:
@@ -183,12 +187,12 @@ def _actions(facts: ManifestFacts) -> list[dict[str, Any]]:
     return actions
 
 
-def _soft_binding(algorithm: str, image_id: str) -> dict[str, Any]:
-    """Return the soft binding: the mark in the pixels and the value that it carries."""
+def _soft_binding(binding: SoftBinding) -> dict[str, Any]:
+    """Return one soft binding: what can be read from the pixels, and with which algorithm."""
     return {
         "label": SOFT_BINDING_LABEL,
         "created": True,
-        "data": {"alg": algorithm, "blocks": [{"scope": {}, "value": image_id}]},
+        "data": {"alg": binding.algorithm, "blocks": [{"scope": {}, "value": binding.value}]},
     }
 
 

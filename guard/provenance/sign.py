@@ -17,8 +17,9 @@ from typing import Any
 from guard.credentials import SignedBytes
 from guard.errors import GuardError, SigningError
 from guard.interfaces import KeySource
-from guard.media import decode, encode, sniff_media_type
+from guard.media import decode, encode
 from guard.provenance.bounds import find_excess
+from guard.provenance.containers import container_type, require_signable
 from guard.provenance.key_source import PEMKeySource
 from guard.provenance.manifest import (
     CREATED_LABELS,
@@ -73,6 +74,11 @@ class C2PACredentialSigner:
         self._signer: tuple[int, Any] | None = None
         self._failure = threading.local()
 
+    @property
+    def claim_generator(self) -> ClaimGenerator:
+        """Return who signs."""
+        return self._generator
+
     def sign(self, image: MarkedImage, *, encoded: bytes, media_type: str) -> SignedBytes:
         """Sign a picture of the flow. Raises SigningError."""
         return self.sign_bytes(self._facts(image, media_type), encoded, media_type, parent=_parent_of(image))
@@ -84,18 +90,21 @@ class C2PACredentialSigner:
 
         Args:
             facts: what the manifest states.
-            encoded: PNG, JPEG or WebP. Text chunks survive signing: strip them before if they must not leak. Earlier
-                credentials in these bytes are replaced; hand the original file over as ``parent`` to keep them.
+            encoded: of a type in ``containers.SIGNABLE``. Text chunks survive signing: strip them before if they must
+                not leak. Earlier credentials in these bytes are replaced; hand the original file over as ``parent``
+                to keep them.
             media_type: of ``encoded``.
             parent: the file that was edited or imported; its credentials are carried along.
 
         Raises:
             SigningError: the bytes are not what ``media_type`` says, the parent is missing, the key, the time-stamp
                 authority or c2pa-rs failed.
+            UnsupportedMediaError: credentials cannot be written into this kind of file.
             MediaError: the parent cannot be read as a picture at all.
         """
-        if sniff_media_type(encoded) != media_type:
-            raise SigningError(f"The bytes are {sniff_media_type(encoded)}; expected {media_type}.")
+        found = require_signable(encoded)
+        if found != media_type:
+            raise SigningError(f"The bytes are {found}; expected {media_type}.")
         if facts.has_parent != (parent is not None):
             raise SigningError(
                 f"A manifest of kind {facts.kind} {'needs a parent file' if facts.has_parent else 'has no parent'}."
@@ -191,7 +200,7 @@ def _add_parent(builder: Any, facts: ManifestFacts, parent: bytes) -> None:
     """Add the parent ingredient with its own credentials. Raises _NativeParentError."""
     from c2pa import C2paError
 
-    media_type = sniff_media_type(parent)
+    media_type = container_type(parent)
     if find_excess(parent) is not None or media_type is None:
         raise _NativeParentError
     try:

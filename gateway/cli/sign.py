@@ -1,0 +1,127 @@
+"""``signet sign``: mark, sign and record files that were made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
+from gateway.cli.output import CLEAN, console, for_each_file, read_file, reporting
+from gateway.cli.targets import Targets
+from guard.errors import MediaError
+from guard.provenance.manifest import ManifestKind
+from guard.records import LabelMode
+from guard.signing.request import SignedFile, SigningRequest
+
+_EPILOG = (
+    "Examples:\n\n"
+    "  signet sign photo.jpg --out signed.jpg\n\n"
+    "  signet sign output.png --out signed.png --kind generated --model stabilityai/sd-turbo\n\n"
+    "  signet sign edited.png --out signed.png --kind edited --parent original.jpg\n\n"
+    "  signet sign pictures/ --out signed/ --json > signed.jsonl\n\n"
+    "  signet sign clip.mp4 --out signed.mp4 --no-mark"
+)
+_SUFFIXES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".avif": "image/avif",
+}
+"""Suffixes of output files that choose the format; any other keeps the format of the input."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("sign", epilog=_EPILOG)(sign)
+
+
+def sign(
+    paths: PathsArgument,
+    out: Annotated[Path, typer.Option("--out", help="Signed file; a folder when several files are signed.")],
+    kind: Annotated[ManifestKind, typer.Option("--kind", help="What the credential states.")] = ManifestKind.IMPORTED,
+    parent: Annotated[Path | None, typer.Option("--parent", help="Source of an edit; becomes an ingredient.")] = None,
+    model: Annotated[str, typer.Option("--model", help="Model that made or changed the picture.")] = "",
+    revision: Annotated[str, typer.Option("--revision", help="Pinned revision of that model.")] = "",
+    label: Annotated[LabelMode, typer.Option("--label", help="Visible label to composite.")] = LabelMode.NONE,
+    mark: Annotated[
+        bool, typer.Option("--mark/--no-mark", help="Embed our watermark; without it, one layer only.")
+    ] = True,
+    home: HomeOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Mark and sign existing files, verify them, and record them so that stripped copies are traced back.
+
+    A file that carries a watermark already is not marked twice; one that carries a history is not signed as generated.
+    Nothing is checked for content (see `signet check-image`).
+    """
+    with reporting(as_json=as_json), runtime(home) as opened:
+        source = None if parent is None else read_file(parent)
+        targets = Targets(paths, out)
+        signer = opened.core.file_signer
+
+        def examine(path: Path, data: bytes) -> tuple[dict[str, Any], int]:
+            target = targets.of(path)
+            signed = signer.sign(
+                SigningRequest(
+                    data=data,
+                    kind=kind,
+                    parent=source,
+                    media_type=_SUFFIXES.get(target.suffix.lower()),
+                    mark=mark,
+                    label=label,
+                    model_name=model,
+                    model_revision=revision,
+                    tenant=opened.settings.tenant,
+                )
+            )
+            _check_suffix(target, signed)
+            targets.write(target, signed.data)
+            return _row(signed, target), CLEAN
+
+        code = for_each_file(paths, examine, as_json=as_json, show=_show)
+    raise typer.Exit(code)
+
+
+def _check_suffix(target: Path, signed: SignedFile) -> None:
+    """Refuse to write bytes under a suffix that says something else. Raises MediaError."""
+    expected = _SUFFIXES.get(target.suffix.lower())
+    if expected is not None and expected != signed.media_type:
+        raise MediaError(
+            f"{target} would hold {signed.media_type}.", next_step="Give the output the suffix of its format."
+        )
+
+
+def _row(signed: SignedFile, target: Path) -> dict[str, Any]:
+    """Return the promised JSON keys, and what else is known."""
+    return {
+        "out": str(target),
+        "image_id": signed.image_id,
+        "manifest_label": signed.manifest_label,
+        "sha256": signed.sha256,
+        "media_type": signed.media_type,
+        "state": signed.credential.state.value,
+        "marked": signed.reading is not None,
+        "carried_mark": None
+        if signed.carried is None
+        else {"algorithm": signed.carried.algorithm, "id": signed.carried.value},
+        "ledger_index": signed.receipt.index,
+    }
+
+
+def _show(row: dict[str, Any]) -> None:
+    if row["marked"]:
+        mark = "marked"
+    elif row["carried_mark"]:
+        mark = f"not marked again: carries {row['carried_mark']['algorithm']}, id {row['carried_mark']['id']}"
+    else:
+        mark = "not marked"
+    console().print(
+        f"{row['out']}: signed ({row['state']}), {mark}, id {row['image_id']}, ledger entry {row['ledger_index']}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,1 @@
+"""Marking, signing and recording files that were made elsewhere."""

@@ -1,0 +1,107 @@
+"""What goes into the signing flow and what comes out of it, and the parts it is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from guard.credentials import CredentialReport, SignedBytes, SoftBinding
+from guard.interfaces import Clock, CredentialReader, Labeller, LedgerStore, Watermarker
+from guard.picture_file import PictureFile, open_picture
+from guard.provenance.manifest import ManifestFacts, ManifestKind
+from guard.provenance.sign import ClaimGenerator
+from guard.records import RGB8, ImageID, LabelMode, MarkReading, Receipt
+
+
+class FactSigner(Protocol):
+    """Signs given facts; ``C2PACredentialSigner`` does."""
+
+    @property
+    def claim_generator(self) -> ClaimGenerator:
+        """Return who signs."""
+        ...
+
+    def sign_bytes(
+        self, facts: ManifestFacts, encoded: bytes, media_type: str, *, parent: bytes | None = None
+    ) -> SignedBytes:
+        """Return the signed file. Raises SigningError, MediaError."""
+        ...
+
+
+class ForeignMarkReader(Protocol):
+    """Reads a watermark of others."""
+
+    def read(self, pixels: RGB8) -> SoftBinding | None:
+        """Return algorithm and value of a mark found in (H, W, 3) uint8, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningRequest:
+    """What to sign, and what may be said about it.
+
+    Attributes:
+        data: the file.
+        kind: ``generated`` (by a model, here and now), ``edited`` (changed by a model) or ``imported``.
+        parent: the source of an edit; None takes the file itself as the source.
+        media_type: of the result; None keeps that of ``data``. Another one is possible for pictures that are marked.
+        mark: embed our watermark; False signs the bytes as they are, with one layer of marking only.
+        label: visible label to composite.
+        model_name, model_revision, model_id: what made the pixels, when known.
+        title: name shown by viewers; empty for the image id.
+        tenant: whose registry row it is.
+    """
+
+    data: bytes
+    kind: ManifestKind = ManifestKind.IMPORTED
+    parent: bytes | None = None
+    media_type: str | None = None
+    mark: bool = True
+    label: LabelMode = LabelMode.NONE
+    model_name: str = ""
+    model_revision: str = ""
+    model_id: str = ""
+    title: str = ""
+    tenant: str = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedFile:
+    """A file that is marked, signed, verified and recorded.
+
+    Attributes:
+        image_id: new id; in the manifest and the ledger, and in the mark when one was embedded.
+        data: the final bytes.
+        reading: the embedded mark as it read back; None when none was embedded.
+        carried: the mark that the file carried already, and because of which none was embedded.
+    """
+
+    image_id: ImageID
+    data: bytes
+    sha256: str
+    media_type: str
+    manifest_label: str
+    credential: CredentialReport
+    reading: MarkReading | None
+    carried: SoftBinding | None
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningParts:
+    """What the flow is put together from; built by ``guard/assembly.py`` or by a test.
+
+    Attributes:
+        open_picture: decodes an untrusted file, in a killable worker.
+        foreign_marks: readers of other makers' marks, as far as they are installed.
+    """
+
+    watermarker: Watermarker
+    labeller: Labeller
+    signer: FactSigner
+    reader: CredentialReader
+    ledger: LedgerStore
+    clock: Clock
+    open_picture: Callable[[bytes], PictureFile] = open_picture
+    foreign_marks: Sequence[ForeignMarkReader] = ()

@@ -8,11 +8,29 @@ import numpy as np
 import pytest
 
 from guard.credentials import CredentialState
-from guard.errors import ConfigError, GenerationError, LedgerError, OutOfMemoryError, RequestError, SigningError
+from guard.errors import (
+    ConfigError,
+    GenerationError,
+    LedgerError,
+    OutOfMemoryError,
+    RequestError,
+    SigningError,
+    StageError,
+)
 from guard.interfaces import GenerationHooks
 from guard.label.compositor import BadgeLabeller
 from guard.pipeline import Deadlines, Gateway, Stages, released
-from guard.records import Failure, Finding, GenerationRequest, LabelMode, Operation, RecordedImage, Refusal
+from guard.records import (
+    RGB8,
+    AdmittedRequest,
+    Failure,
+    Finding,
+    GenerationRequest,
+    LabelMode,
+    Operation,
+    RecordedImage,
+    Refusal,
+)
 from tests.fakes import (
     CornerWatermarker,
     FixedClock,
@@ -81,6 +99,49 @@ def test_records_say_what_each_stage_took_for_that_image_alone(stages: Stages) -
     recorded = [body["timings_ms"] for body in stages.ledger.bodies]
     assert all(list(took) == ["prompt", "generation", "image", "watermark", "provenance"] for took in recorded)
     assert sum(took["watermark"] for took in recorded) == pytest.approx(result.timings_s["watermark"] * 1000, abs=2)
+
+
+class Shelf:
+    """A quarantine that keeps what it is given, or breaks."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.held: list[tuple[Refusal, RGB8 | None]] = []
+        self.error = error
+
+    def hold(self, refusal: Refusal, *, admitted: AdmittedRequest, pixels: RGB8 | None) -> None:
+        if self.error is not None:
+            raise self.error
+        self.held.append((refusal, pixels))
+
+
+def test_refusals_go_to_the_quarantine_with_the_withheld_picture(stages: Stages) -> None:
+    shelf = Shelf()
+    stages = replace(stages, quarantine=shelf)
+    on_image = only(replace(stages, image_checkers=[ScriptedImageChecker(findings=[BAD])]))
+    only(replace(stages, prompt_checkers=[ScriptedPromptChecker(findings=[BAD])]))
+    only(stages)
+    (first, picture), (second, nothing) = shelf.held
+    assert first.appeal_id == on_image.appeal_id
+    assert picture.shape == (64, 64, 3)
+    assert (second.stage, nothing) == ("prompt", None)
+
+
+def test_a_refused_source_image_is_what_the_quarantine_keeps(stages: Stages) -> None:
+    shelf = Shelf()
+    source = np.full((64, 64, 3), 9, np.uint8)
+    stages = replace(stages, quarantine=shelf, image_checkers=[ScriptedImageChecker(findings=[BAD])])
+    only(stages, replace(REQUEST, operation=Operation.IMAGE_TO_IMAGE, source_image=source, strength=0.5))
+    np.testing.assert_array_equal(shelf.held[0][1], source)
+
+
+def test_a_quarantine_that_breaks_releases_nothing_and_is_recorded(stages: Stages) -> None:
+    stages = replace(
+        stages, quarantine=Shelf(StageError("full")), image_checkers=[ScriptedImageChecker(findings=[BAD])]
+    )
+    outcome = only(stages)
+    assert isinstance(outcome, Failure)
+    assert stages.ledger.bodies[0]["kind"] == "failure"
+    assert stages.images.held == {}
 
 
 def test_withheld_images_are_recorded_with_the_model_that_made_them(stages: Stages) -> None:

@@ -27,7 +27,6 @@ from tests.guard.provenance.support import (
     facts,
 )
 
-NOW = datetime.now(UTC)
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program")
 
 
@@ -43,7 +42,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimeStampAut
 def test_a_root_for_time_stamps_does_not_make_a_claim_trusted(
     ours: Identity, authority: TimeStampAuthority, pool: WorkerPool
 ) -> None:
-    chain = signing_chain(authority.claim_pem, now=NOW)
+    chain = signing_chain(authority.claim_pem, now=datetime.now(UTC))
     signer = C2PACredentialSigner(PEMKeySource(key=authority.claim_key, chain=chain), claim_generator=GENERATOR)
     png = encoded(ImageFormat.PNG)
     signed = signer.sign_bytes(facts(), png, "image/png").data
@@ -96,7 +95,9 @@ def test_a_trusted_time_stamp_gives_the_time(ours: Identity, authority: TimeStam
 
 
 def by_callback(source: PEMKeySource) -> CallbackKeySource:
-    return CallbackKeySource(certificate_chain_pem=source.certificate_chain_pem, sign=source.sign, now=NOW)
+    return CallbackKeySource(
+        certificate_chain_pem=source.certificate_chain_pem, sign=source.sign, now=datetime.now(UTC)
+    )
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b"garbage")])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -171,7 +172,7 @@ def decode(data: bytes) -> DecodedImage:
         ) from exc
     except Image.DecompressionBombError as exc:
         raise MediaTooLargeError(f"The image declares more than {MAX_PIXELS} pixels.") from exc
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as exc:
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error) as exc:
         # Pillow's plug-ins raise all of these on damaged files; every one means "cannot be decoded"
         raise UndecodableMediaError("The image is truncated or damaged.") from exc
 

@@ -16,6 +16,7 @@ not fit.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, unquote_to_bytes, urlsplit
@@ -91,7 +92,7 @@ def parse_reference(text: str) -> KeyReference:
         parts = urlsplit(uri)
     except ValueError as exc:
         raise _wrong(uri, "a URI") from exc
-    parsers = {
+    parsers: dict[str, Callable[[SplitResult], KeyReference]] = {
         "pkcs11": _pkcs11,
         "https": _service,
         "awskms": _aws,

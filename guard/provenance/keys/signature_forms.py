@@ -20,7 +20,9 @@ _CURVES: dict[str, ec.EllipticCurve] = {
 
 def hash_for(algorithm: str) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
     """Return the hash of a C2PA algorithm other than ed25519. Source: RFC 9053 section 2.1, RFC 8230 section 2."""
-    return {"es384": hashes.SHA384(), "es512": hashes.SHA512()}.get(algorithm) or hashes.SHA256()
+    if algorithm == "es384":
+        return hashes.SHA384()
+    return hashes.SHA512() if algorithm == "es512" else hashes.SHA256()
 
 
 def digest_of(algorithm: str, data: bytes) -> bytes:

@@ -89,23 +89,29 @@ class Identity:
         """A reader that trusts this identity's root."""
         return C2PACredentialReader(self.keys.anchors, pool=pool, deadline_s=20)
 
-    def short_lived(self, lifetime: timedelta) -> PEMKeySource:
-        """A further leaf of this CA that expires soon."""
+    def chain_for(self, key: ec.EllipticCurvePublicKey, lifetime: timedelta = timedelta(days=1)) -> str:
+        """A chain of this CA for a further key."""
         ca = self.keys.path / "ca"
         issuer = x509.load_pem_x509_certificate((ca / "intermediate.pem").read_bytes())
         issuer_key = serialization.load_pem_private_key((ca / "intermediate.key.pem").read_bytes(), None)
         assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
-        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+        now = datetime.now(UTC)
         leaf = issue_leaf(
-            key.public_key(),
-            common_name="short-lived",
+            key,
+            common_name="further",
             issuer=issuer,
             issuer_key=issuer_key,
             not_before=now - timedelta(minutes=5),
             not_after=now + lifetime,
         )
-        pem = "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in (leaf, issuer))
-        return PEMKeySource(key=key, chain=signing_chain(pem, now=now))
+        return "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in (leaf, issuer))
+
+    def short_lived(self, lifetime: timedelta) -> PEMKeySource:
+        """A further leaf of this CA that expires soon."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return PEMKeySource(
+            key=key, chain=signing_chain(self.chain_for(key.public_key(), lifetime), now=datetime.now(UTC))
+        )
 
 
 def essentials(report: CredentialReport) -> tuple[object, ...]:

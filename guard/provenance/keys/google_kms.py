@@ -65,11 +65,14 @@ class GoogleKMSKey:
 
     def _call(self, operation: str, request: dict[str, Any]) -> Any:
         """Ask KMS. Raises SigningError."""
-        from google.api_core.exceptions import GoogleAPIError
+        from google.api_core.exceptions import GoogleAPIError, ServiceUnavailable
+        from google.api_core.retry import Retry, if_exception_type
         from google.auth.exceptions import GoogleAuthError
 
+        # the client's own rule would try again for 60 s, whatever the timeout of one attempt (measured)
+        retry = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.05, timeout=self._deadline_s)
         try:
-            return getattr(self._client, operation)(request=request, timeout=self._deadline_s)
+            return getattr(self._client, operation)(request=request, timeout=self._deadline_s, retry=retry)
         except (GoogleAPIError, GoogleAuthError) as exc:
             raise SigningError(
                 f"Google Cloud KMS failed on {operation} for {self._name}: {type(exc).__name__}.",

@@ -1,6 +1,13 @@
 """Guarded generation: prompt safety, diffusion, image safety, label, watermark, C2PA credential, ledger.
 
-::
+Mark and sign the pictures of an existing pipeline, and verify any file::
+
+    from guard import sign, verify
+
+    sign(pipeline("a lighthouse").images[0], model="stabilityai/sd-turbo").save("lighthouse.png")
+    print(verify("lighthouse.png").state)
+
+Or let Signet guard the whole generation::
 
     from guard import GenerationRequest, build_gateway, load_settings, released
 
@@ -23,9 +30,13 @@ _PUBLIC = {
     "RecordedImage": "guard.records",
     "Refusal": "guard.records",
     "Settings": "guard.settings",
+    "Signet": "guard.library",
     "build_gateway": "guard.assembly",
     "load_settings": "guard.settings",
+    "recover": "guard.library",
     "released": "guard.pipeline",
+    "sign": "guard.library",
+    "verify": "guard.library",
 }
 
 __all__ = sorted(_PUBLIC)

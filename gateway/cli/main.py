@@ -16,6 +16,7 @@ from gateway.cli import (
     detect,
     doctor,
     generate,
+    inspect,
     keys,
     ledger,
     policies,
@@ -51,7 +52,7 @@ def main(
     """Keep the options that belong to no subcommand."""
 
 
-for module in (generate, check, detect, sign, credentials, recover, doctor, serve, demo):
+for module in (generate, check, detect, sign, credentials, inspect, recover, doctor, serve, demo):
     module.register(app)
 app.add_typer(watermark.app, name="watermark")
 app.add_typer(ledger.app, name="ledger")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from guard.credentials import CredentialReport, SignedBytes, SoftBinding
@@ -86,6 +88,14 @@ class SignedFile:
     reading: MarkReading | None
     carried: SoftBinding | None
     receipt: Receipt
+
+    def save(self, path: str | Path) -> Path:
+        """Write the final bytes; return the path, in a folder ``<image id><suffix>``. Raises OSError."""
+        target = Path(path)
+        if target.is_dir():
+            target /= f"{self.image_id}{mimetypes.guess_extension(self.media_type) or ''}"
+        target.write_bytes(self.data)
+        return target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

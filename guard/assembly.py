@@ -29,9 +29,11 @@ from guard.picture_file import PictureFile, open_picture
 from guard.pipeline import Gateway, Stages
 from guard.policy.decide import Policy
 from guard.policy.load import load_named
-from guard.policy.schema import ClassifierEntry, NudityEntry, TermsEntry, UncheckedEntry
+from guard.policy.schema import ClassifierEntry, NudityEntry, ProtectedSetEntry, TermsEntry, UncheckedEntry
 from guard.prompt_check.term_rules import TermChecker
 from guard.prompt_check.text_classifier import TextClassifier
+from guard.protected_set.checker import ProtectedSetChecker
+from guard.protected_set.store import ProtectedStore
 from guard.provenance.key_source import read_secret
 from guard.provenance.keys_folder import KeyFolder, list_keys
 from guard.provenance.read import C2PACredentialReader
@@ -65,7 +67,7 @@ class Core:
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
-        self._to_close: list[WorkerPool | SQLiteLedger] = []
+        self._to_close: list[WorkerPool | SQLiteLedger | ProtectedStore] = []
 
     @property
     def has_keys(self) -> bool:
@@ -123,6 +125,13 @@ class Core:
         )
         self._to_close.append(ledger)
         return ledger
+
+    @cached_property
+    def protected_set(self) -> ProtectedStore:
+        """Return the pictures that must not be generated again. Raises ConfigError when they cannot be read."""
+        store = ProtectedStore(self.settings.protected_set_path)
+        self._to_close.append(store)
+        return store
 
     @cached_property
     def images(self) -> FileImageStore:
@@ -208,7 +217,7 @@ def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Q
     generators = build_generators(settings)
     stages = Stages(
         prompt_checkers=build_prompt_checkers(policy, terms=settings.policies / "terms"),
-        image_checkers=build_image_checkers(policy),
+        image_checkers=build_image_checkers(policy, core=shared),
         policy=policy,
         generators=generators,
         default_model=settings.default_model,
@@ -250,12 +259,14 @@ def build_prompt_checkers(policy: Policy, *, terms: Path) -> Sequence[TermChecke
     return checkers
 
 
-def build_image_checkers(policy: Policy) -> Sequence[ImageChecker]:
+def build_image_checkers(policy: Policy, *, core: Core) -> Sequence[ImageChecker]:
     """Return the image checkers that a policy lists. Raises ConfigError when one cannot run here."""
     checkers: list[ImageChecker] = []
     for entry in policy.document.checkers.image:
         if isinstance(entry, NudityEntry):
             checkers.append(NudityChecker(classes=entry.classes))
+        elif isinstance(entry, ProtectedSetEntry):
+            checkers.append(ProtectedSetChecker(core.protected_set, max_distance=entry.max_distance))
         elif isinstance(entry, UncheckedEntry):
             checkers.append(UnsafeUncheckedImages())
         else:

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         return self.home / "ledger.sqlite3"
 
     @property
+    def protected_set_path(self) -> Path:
+        """Return the SQLite file of the protected set."""
+        return self.home / "protected.sqlite3"
+
+    @property
     def review_path(self) -> Path:
         """Return the SQLite file of the review queue."""
         return self.home / "review.sqlite3"

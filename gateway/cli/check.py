@@ -120,7 +120,7 @@ def check_image(
     with reporting(as_json=as_json), runtime(home) as opened:
         settings = _settings(policy)
         loaded = load_named(settings.policies, settings.generation_policy)
-        checkers = build_image_checkers(loaded)
+        checkers = build_image_checkers(loaded, core=opened.core)
 
         def examine(_: Path, data: bytes) -> tuple[dict[str, Any], int]:
             pixels = opened.decode(data).rgb

@@ -20,6 +20,7 @@ from gateway.cli import (
     keys,
     ledger,
     policies,
+    protect,
     recover,
     review,
     serve,
@@ -60,6 +61,7 @@ app.add_typer(ledger.audit_app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policies.app, name="policy")
 app.add_typer(review.app, name="review")
+app.add_typer(protect.app, name="protect")
 
 if __name__ == "__main__":
     app()

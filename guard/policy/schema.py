@@ -117,6 +117,13 @@ class UncheckedEntry(_Strict):
     because: str = Field(min_length=10, max_length=300)
 
 
+class ProtectedSetEntry(_Strict):
+    """``image.protected``: comparison with the operator's protected set, by PDQ hash."""
+
+    id: Literal["image.protected"]
+    max_distance: Annotated[int, Field(ge=0, le=31)] = 31
+
+
 class PluginEntry(_Strict):
     """A checker from a plug-in, by its id; its options are handed to it as they are."""
 
@@ -130,7 +137,7 @@ def _entry_kind(value: Any) -> str:
     return entry_id if entry_id in _BUILT_IN else "plugin"
 
 
-_BUILT_IN = ("prompt.terms", "prompt.classifier", "image.nudity", "image.unsafe_unchecked")
+_BUILT_IN = ("prompt.terms", "prompt.classifier", "image.nudity", "image.protected", "image.unsafe_unchecked")
 
 PromptEntry: TypeAlias = Annotated[
     Annotated[TermsEntry, Tag("prompt.terms")]
@@ -140,6 +147,7 @@ PromptEntry: TypeAlias = Annotated[
 ]
 ImageEntry: TypeAlias = Annotated[
     Annotated[NudityEntry, Tag("image.nudity")]
+    | Annotated[ProtectedSetEntry, Tag("image.protected")]
     | Annotated[UncheckedEntry, Tag("image.unsafe_unchecked")]
     | Annotated[PluginEntry, Tag("plugin")],
     Discriminator(_entry_kind),

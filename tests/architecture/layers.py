@@ -30,12 +30,16 @@ _GUARD_STAGES = [
     "guard.watermark",
     "guard.provenance",
     "guard.ledger",
+    "guard.protected_set",
 ]
 _LEDGER_DATA = ["guard.ledger.entry", "guard.ledger.canonical_json"]
 _FAMILIES = [
     "detectors.metadata",
     "detectors.watermark",
+    "detectors.statistical",
+    "detectors.learned",
 ]
+_PIXELS = ["detectors.crops", "detectors.calibration", "detectors.scoring"]
 _GATEWAY_BASE = [*_BASE, "guard.settings", "guard.media", "guard.interfaces"]
 
 ALLOWED: dict[str, list[str]] = {
@@ -57,6 +61,8 @@ ALLOWED: dict[str, list[str]] = {
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
     "guard.ledger": [*_STAGE, *_LEDGER_DATA, "guard.fingerprint"],
+    "guard.ledger.similar_index": [],
+    "guard.protected_set": [*_STAGE, "guard.fingerprint", "guard.ledger.similar_index"],
     "guard.ledger.entry": [*_BASE, "guard.interfaces", "guard.ledger.canonical_json"],
     "guard.ledger.canonical_json": ["guard.errors"],
     # guard: measures stages through their Protocols, imports none
@@ -141,6 +147,16 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.interfaces",
     ],
     "detectors.policy": ["guard.errors", "guard.strict_yaml", "detectors.evidence", "detectors.verdict"],
+    # detectors: from pixels to calibrated scores
+    "detectors.crops": ["guard.records"],
+    "detectors.calibration": [
+        "guard.errors",
+        "guard.records",
+        "detectors.evidence",
+        "detectors.upload",
+        "detectors.crops",
+    ],
+    "detectors.scoring": ["guard.errors", "guard.inference", "guard.weights", "detectors.calibration"],
     # detectors: evidence families (siblings never import each other)
     "detectors.metadata": [
         *_EVIDENCE,
@@ -156,6 +172,8 @@ ALLOWED: dict[str, list[str]] = {
         "guard.interfaces",
         "guard.fingerprint",
     ],
+    "detectors.statistical": [*_EVIDENCE, *_PIXELS],
+    "detectors.learned": [*_EVIDENCE, *_PIXELS],
     # detectors: judgement
     "detectors.fusion": [
         "guard.errors",
@@ -172,6 +190,15 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.verdict",
         "detectors.policy",
         "detectors.fusion",
+    ],
+    "detectors.evaluation": [
+        *_EVIDENCE,
+        *_PIXELS,
+        "guard.weights",
+        "detectors.statistical",
+        "detectors.learned",
+        "detectors.engine",
+        "detectors.report",
     ],
     "detectors.assembly": [
         *_BASE,
@@ -193,6 +220,7 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.fusion",
         "detectors.report",
         "detectors.engine",
+        *_PIXELS,
         *_FAMILIES,
     ],
     "detectors.__init__": [
@@ -256,6 +284,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.watermark",
         "guard.provenance",
         "guard.ledger",
+        "guard.protected_set",
         "guard.weights",
         "guard.isolation",
         "guard.fingerprint",
@@ -268,6 +297,9 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.upload",
         "detectors.verdict",
         "detectors.report",
+        "detectors.evaluation",
+        "detectors.calibration",
+        "detectors.scoring",
         "detectors.policy",
         "gateway.auth",
         "gateway.wire",

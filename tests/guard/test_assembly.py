@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from guard.assembly import build_core, build_gateway, build_generators, build_image_checkers, build_prompt_checkers
+from guard.assembly import (
+    Core,
+    build_core,
+    build_gateway,
+    build_generators,
+    build_image_checkers,
+    build_prompt_checkers,
+)
 from guard.credentials import CredentialState
 from guard.errors import ConfigError, KeyMaterialError, PluginError, PolicyError
 from guard.policy.load import load_named, load_policy
@@ -26,24 +33,31 @@ def changed_policy(folder: Path, **checkers: list[dict]) -> Path:
     return path
 
 
-def test_the_bundled_policies_get_every_checker_they_list() -> None:
+@pytest.fixture
+def core(tmp_path: Path):
+    opened = build_core(load_settings(home=tmp_path / "home"))
+    yield opened
+    opened.close()
+
+
+def test_the_bundled_policies_get_every_checker_they_list(core: Core) -> None:
     for name in ("generation.default", "generation.strict"):
         policy = load_named(POLICIES, name)
         listed = [entry.id for entry in policy.document.checkers.prompt]
         assert [c.id for c in build_prompt_checkers(policy, terms=POLICIES / "terms")] == listed
-        assert [c.id for c in build_image_checkers(policy)] == [e.id for e in policy.document.checkers.image]
+        assert [c.id for c in build_image_checkers(policy, core=core)] == [e.id for e in policy.document.checkers.image]
 
 
-def test_an_unchecked_service_has_to_say_so(tmp_path: Path) -> None:
+def test_an_unchecked_service_has_to_say_so(tmp_path: Path, core: Core) -> None:
     entry = {"id": "image.unsafe_unchecked", "because": "pictures are looked at by people later"}
     policy = load_policy(changed_policy(tmp_path, image=[entry]))
-    assert [c.id for c in build_image_checkers(policy)] == ["image.unsafe_unchecked"]
+    assert [c.id for c in build_image_checkers(policy, core=core)] == ["image.unsafe_unchecked"]
 
 
-def test_a_checker_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+def test_a_checker_that_is_not_there_stops_the_start(tmp_path: Path, core: Core) -> None:
     policy = load_policy(changed_policy(tmp_path, image=[{"id": "image.from_a_plugin"}]))
     with pytest.raises(PluginError, match=r"image\.from_a_plugin"):
-        build_image_checkers(policy)
+        build_image_checkers(policy, core=core)
 
 
 def test_no_image_checker_at_all_is_no_policy(tmp_path: Path) -> None:

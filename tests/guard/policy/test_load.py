@@ -5,9 +5,10 @@ import pytest
 
 from guard.errors import PolicyError
 from guard.policy.load import load_named, load_policy, policy_names
-from guard.policy.schema import TUNABLE, ClassifierEntry, NudityEntry, TermsEntry
+from guard.policy.schema import TUNABLE, ClassifierEntry, NudityEntry, ProtectedSetEntry, TermsEntry
 
 POLICIES = Path(__file__).resolve().parents[3] / "policies"
+TRADEMARK = "trademark_style: [{action: block, min_score: 0.90, stages: [image]}]"
 GOOD = (POLICIES / "generation.default.yaml").read_text()
 
 
@@ -40,9 +41,10 @@ def test_entries_are_typed() -> None:
     assert "sexual.en" in terms.lists
     assert isinstance(classifier, ClassifierEntry)
     assert 0 < classifier.report_above < 0.5
-    (nudity,) = checkers.image
+    nudity, protected = checkers.image
     assert isinstance(nudity, NudityEntry)
     assert nudity.classes["FEMALE_GENITALIA_EXPOSED"].severity >= 5
+    assert isinstance(protected, ProtectedSetEntry)
 
 
 def test_a_plug_in_is_named_by_id_with_options(tmp_path: Path) -> None:
@@ -58,17 +60,17 @@ def test_a_plug_in_is_named_by_id_with_options(tmp_path: Path) -> None:
     [
         ("version: 1", "version: 2", "version"),
         ("title:", "titel:", "titel"),
-        ("trademark_style: []", "", "trademark_style"),
-        ("trademark_style: []", "trademark_style: []\n  sexual_minors: []", "always blocked"),
-        ("trademark_style: []", "trademark_style: []\n  weather: []", "weather"),
-        ("trademark_style: []", "trademark_style: [{action: allow, min_score: 0.1}]", "action"),
-        ("trademark_style: []", "trademark_style: [{action: flag, min_score: 1.5}]", "min_score"),
-        ("trademark_style: []", "trademark_style: [{action: flag, min_score: '0.5'}]", "min_score"),
-        ("trademark_style: []", "trademark_style: [{action: flag, min_score: .nan}]", "NaN"),
-        ("trademark_style: []", "trademark_style: [{action: flag, min_score: 1, min_severity: 8}]", "min_severity"),
-        ("trademark_style: []", "trademark_style: [{action: flag, min_score: 1, stages: []}]", "stages"),
-        ("trademark_style: []", "trademark_style: []\n  trademark_style: []", "written twice"),
-        ("trademark_style: []", "trademark_style: &x []\nmore: *x", "aliases"),
+        (TRADEMARK, "", "trademark_style"),
+        (TRADEMARK, "trademark_style: []\n  sexual_minors: []", "always blocked"),
+        (TRADEMARK, "trademark_style: []\n  weather: []", "weather"),
+        (TRADEMARK, "trademark_style: [{action: allow, min_score: 0.1}]", "action"),
+        (TRADEMARK, "trademark_style: [{action: flag, min_score: 1.5}]", "min_score"),
+        (TRADEMARK, "trademark_style: [{action: flag, min_score: '0.5'}]", "min_score"),
+        (TRADEMARK, "trademark_style: [{action: flag, min_score: .nan}]", "NaN"),
+        (TRADEMARK, "trademark_style: [{action: flag, min_score: 1, min_severity: 8}]", "min_severity"),
+        (TRADEMARK, "trademark_style: [{action: flag, min_score: 1, stages: []}]", "stages"),
+        (TRADEMARK, "trademark_style: []\n  trademark_style: []", "written twice"),
+        (TRADEMARK, "trademark_style: &x []\nmore: *x", "aliases"),
         ("id: prompt.terms", "id: prompt.classifier", "prompt"),
         ("- id: prompt.classifier\n      report_above: 0.2", "- id: prompt.terms\n      lists: [a]", "listed twice"),
         ("title: General", "title: 2026-11-22\nx: General", "date"),

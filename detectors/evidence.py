@@ -75,6 +75,7 @@ class Evidence:
         raw_score: the detector's own scale, or None.
         llr_nats: calibrated ln(P(score | AI) / P(score | not AI)), or None when not calibrated.
         generator: name of the tool or model that the evidence points to, or None.
+        generator_shares: (generator family, share) of pixel evidence, adding up to 1; empty when nothing is named.
         observations: what was seen, in the order in which a person would want to read it.
     """
 
@@ -88,6 +89,7 @@ class Evidence:
     raw_score: float | None = None
     llr_nats: float | None = None
     generator: str | None = None
+    generator_shares: tuple[tuple[str, float], ...] = ()
     observations: tuple[Observation, ...] = ()
 
 

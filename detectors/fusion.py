@@ -76,8 +76,9 @@ def _level(
 
 
 def _generator(ordered: Sequence[Evidence]) -> dict[str, float] | None:
-    """Name the generator that the strongest AI evidence names; weaker evidence does not vote against it."""
+    """Name the generator that the strongest AI evidence names, else the families that pixel evidence resembles."""
     for item in ordered:
         if item.generator and item.direction is Direction.AI and item.grade in (Grade.CONCLUSIVE, Grade.SUPPORTING):
             return {item.generator: 1.0}
-    return None
+    shares = [dict(item.generator_shares) for item in ordered if item.generator_shares]
+    return shares[0] if shares else None

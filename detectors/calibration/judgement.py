@@ -1,0 +1,89 @@
+"""From crop scores to calibrated evidence: mean over crops, stability under one more save, words and base rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.calibration.card import CalibrationCard
+from detectors.calibration.domain import outside_domain
+from detectors.calibration.words import base_rate_note, verbal
+from detectors.crops import Crop, choose_crops, resaved
+from detectors.evidence import Observation
+from detectors.upload import Upload
+
+RESAVE_QUALITY = 85
+"""Quality of the trial save: milder than what platforms do (docs/detection.md, table of platforms)."""
+WORTH_TRYING_NATS = math.log(2)
+"""Below a ratio of 2 there is nothing whose stability would matter."""
+
+Scorer = Callable[[tuple[Crop, ...]], NDArray[np.float32]]
+"""Crops -> (N,) scores, higher for generated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What one pixel detector makes of a picture.
+
+    Attributes:
+        crops: what was looked at.
+        score: mean score of the crops, on the detector's own scale.
+        llr_nats: calibrated; after one more save if that is nearer to 0.
+        observations: strength in words, spread over crops, stability, base rates, reference population.
+    """
+
+    crops: tuple[Crop, ...]
+    score: float
+    llr_nats: float
+    observations: tuple[Observation, ...]
+
+
+def judge_crops(upload: Upload, card: CalibrationCard, scorer: Scorer) -> Judgement | str:
+    """Return the judgement of a picture, or why it is outside the calibration's domain."""
+    crops = choose_crops(upload.pixels)
+    reason = outside_domain(upload, crops, card.domain)
+    if reason is not None:
+        return reason
+    scores = scorer(crops)
+    score = float(scores.mean())
+    llr = card.llr_nats(score)
+    observations = [
+        Observation(name="crops examined", value=f"{len(crops)} of {crops[0].pixels.shape[0]} px, not resized"),
+        Observation(name="ratio by crop", value=", ".join(f"{card.llr_nats(float(s)):+.2f}" for s in scores)),
+    ]
+    if abs(llr) >= WORTH_TRYING_NATS:
+        again = card.llr_nats(float(scorer(resaved(crops, quality=RESAVE_QUALITY)).mean()))
+        kept = _nearer_to_zero(llr, again)
+        stable = "holds" if abs(kept) >= 0.5 * abs(llr) else "does not hold, so it counts for less"
+        observations.append(
+            Observation(name=f"after one more save (JPEG {RESAVE_QUALITY})", value=f"{again:+.2f} nats: {stable}")
+        )
+        llr = kept
+    return Judgement(
+        crops=crops, score=score, llr_nats=llr, observations=(*observations, *_meaning(llr, card))
+    )  # fmt: skip
+
+
+def _nearer_to_zero(first: float, second: float) -> float:
+    """Return the weaker of two ratios, 0 when they point in opposite directions."""
+    if first * second <= 0:
+        return 0.0
+    return math.copysign(min(abs(first), abs(second)), first)
+
+
+def _meaning(llr_nats: float, card: CalibrationCard) -> list[Observation]:
+    """Say what the number means: words, base rates, how often real pictures reach it, whom it was measured on."""
+    found = [
+        Observation(name="strength", value=f"{verbal(llr_nats)} (ratio {math.exp(llr_nats):.2g} to 1)"),
+        Observation(name="base rates", value=base_rate_note(llr_nats)),
+    ]
+    rate = card.false_positive_rate(llr_nats)
+    if rate is not None and llr_nats > 0:
+        found.append(Observation(name="real pictures that reach this", value=f"{rate:.1%} of the calibration pictures"))
+    data = card.calibration
+    population = f"{data.real} real and {data.generated} generated pictures of {len(data.sources)} sources, {card.date}"
+    return [*found, Observation(name="calibrated on", value=population)]

@@ -1,0 +1,1 @@
+"""Evidence from networks that were trained on labelled pictures."""

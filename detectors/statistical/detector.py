@@ -1,0 +1,73 @@
+"""Pixel statistics as calibrated evidence: a linear model over five groups, each of which can be inspected alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.calibration.judgement import judge_crops
+from detectors.crops import Crop
+from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
+from detectors.scoring import ScoringModel
+from detectors.statistical.features import GROUPS, feature_vector
+from detectors.upload import Upload
+
+
+class PixelStatisticsDetector:
+    """Spectrum, up-sampling traces, noise, co-occurrences and block grid; implements ``Detector``."""
+
+    id = "statistical.pixels"
+    family = Family.STATISTICAL
+    technique = Technique.FORENSIC
+    time_budget_s = 10.0
+
+    def __init__(self, model: ScoringModel) -> None:
+        self._model = model
+
+    @property
+    def version(self) -> str:
+        """Return date and digest of the model."""
+        return self._model.version
+
+    def examine(self, upload: Upload) -> Evidence | Skipped:
+        """Return a calibrated ratio with the share of every group, or why the picture is outside the domain."""
+        judged = judge_crops(upload, self._model.card, self._scores)
+        if isinstance(judged, str):
+            return Skipped(
+                id=self.id, version=self.version, family=self.family, technique=self.technique, reason=judged
+            )
+        return Evidence(
+            id=self.id,
+            version=self.version,
+            family=self.family,
+            technique=self.technique,
+            grade=Grade.NEUTRAL,
+            direction=Direction.AI if judged.llr_nats > 0 else Direction.NONE,
+            reason=_reason(judged.llr_nats),
+            raw_score=judged.score,
+            llr_nats=judged.llr_nats,
+            observations=(*judged.observations, *self._groups(judged.crops)),
+        )
+
+    def _scores(self, crops: tuple[Crop, ...]) -> NDArray[np.float32]:
+        return self._outputs(crops)[0].ravel()
+
+    def _outputs(self, crops: tuple[Crop, ...]) -> list[NDArray[np.float32]]:
+        return self._model.run({"features": np.stack([feature_vector(crop.pixels) for crop in crops])})
+
+    def _groups(self, crops: tuple[Crop, ...]) -> list[Observation]:
+        """Say how much each group of statistics moved the score; the parts add up to the score."""
+        slope = self._model.card.mapping.slope
+        parts = self._outputs(crops)[1].mean(axis=0) * slope
+        return [
+            Observation(name=name, value=f"{part:+.2f} nats", where="pixels")
+            for name, part in zip(GROUPS, parts, strict=True)
+        ]
+
+
+def _reason(llr_nats: float) -> str:
+    if llr_nats >= np.log(2):
+        return "The fine structure of the pixels resembles that of generated pictures more than that of photographs."
+    if llr_nats <= -np.log(2):
+        return "The fine structure of the pixels resembles that of photographs more than that of generated pictures."
+    return "The fine structure of the pixels does not speak for either side."

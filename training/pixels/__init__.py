@@ -1,0 +1,1 @@
+"""Trains what ships in ``detectors/models``: ``python -m training.pixels --help``."""

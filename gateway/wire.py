@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from guard.admission import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT_CHARS, MAX_STEPS
 from guard.errors import RequestError
-from guard.media import MAX_BYTES, decode
+from guard.media import MAX_BYTES, DecodedImage
 from guard.records import (
     Failure,
     GenerationRequest,
@@ -69,8 +70,12 @@ class GenerateBody(BaseModel):
     image_format: ImageFormat = ImageFormat.PNG
     response_format: Literal["url", "b64_json"] = Field("url", description="Fetch each image by URL, or inline.")
 
-    def to_request(self, *, tenant: str) -> GenerationRequest:
+    def to_request(self, *, tenant: str, decoder: Callable[[bytes], DecodedImage]) -> GenerationRequest:
         """Return the request as a record.
+
+        Args:
+            tenant: whose request it is.
+            decoder: decodes an uploaded picture, in a killable worker where it is a stranger's.
 
         Raises:
             RequestError: a picture is not base64.
@@ -83,9 +88,9 @@ class GenerateBody(BaseModel):
             prompt_2=self.prompt_2,
             negative_prompt=self.negative_prompt,
             operation=self.operation,
-            source_image=decode(source_bytes).rgb if source_bytes else None,
+            source_image=decoder(source_bytes).rgb if source_bytes else None,
             source_bytes=source_bytes,
-            mask=decode(mask_bytes).rgb.max(axis=2) if mask_bytes else None,
+            mask=decoder(mask_bytes).rgb.max(axis=2) if mask_bytes else None,
             strength=self.strength,
             width=self.width,
             height=self.height,

@@ -64,7 +64,7 @@ def generate(
     Each entry of ``images`` is a released image, a refusal (with stage, category, reason and appeal id) or a failure.
     A refusal is a normal answer (200). When every image failed, the status is 500.
     """
-    request = body.to_request(tenant=caller.tenant)
+    request = body.to_request(tenant=caller.tenant, decoder=runtime.decode)
     with _place(runtime, metrics):
         result = runtime.gateway.generate(request)
     _count(metrics, result)

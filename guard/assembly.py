@@ -34,11 +34,14 @@ from guard.prompt_check.term_rules import TermChecker
 from guard.prompt_check.text_classifier import TextClassifier
 from guard.protected_set.checker import ProtectedSetChecker
 from guard.protected_set.store import ProtectedStore
-from guard.provenance.key_source import read_secret
-from guard.provenance.keys_folder import KeyFolder, list_keys
+from guard.provenance.keys.interfaces import KeyAccess
+from guard.provenance.keys.passphrase import passphrase_source
+from guard.provenance.keys.ring import days_covered, list_signers
+from guard.provenance.keys_folder import KeyFolder
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.self_test import SelfTest, run_self_test
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
+from guard.provenance.time_stamp import TimeStampPolicy, TimeStampSource
 from guard.provenance.trust import TrustAnchors, load_anchors
 from guard.recovery import ManifestRecovery
 from guard.settings import Settings
@@ -67,7 +70,7 @@ class Core:
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
-        self._to_close: list[WorkerPool | SQLiteLedger | ProtectedStore] = []
+        self._to_close: list[WorkerPool | SQLiteLedger | ProtectedStore | TimeStampSource] = []
 
     @property
     def has_keys(self) -> bool:
@@ -82,14 +85,13 @@ class Core:
                 f"There are no keys in {self.settings.keys_folder}.",
                 next_step="Run `signet keys init` to make development keys there, or set SIGNET_HOME.",
             )
-        secret_file = self.settings.key_passphrase_file
-        passphrase = (lambda: read_secret(secret_file)) if secret_file is not None else None
-        return KeyFolder.load(self.settings.keys_folder, now=self.clock.now(), passphrase=passphrase)
+        access = key_access(self.settings)
+        return KeyFolder.load(self.settings.keys_folder, now=self.clock.now(), access=access, clock=self.clock.now)
 
     def signing_days_left(self) -> int:
-        """Return whole days until the signing certificate expires, negative afterwards."""
-        infos = list_keys(self.settings.keys_folder, now=self.clock.now())
-        return min(info.days_left for info in infos if info.role == "claim signer" and info.days_left is not None)
+        """Return whole days for which some signing certificate is valid without a gap, negative when none is now."""
+        now = self.clock.now()
+        return days_covered(list_signers(self.settings.keys_folder, now=now), now=now)
 
     @cached_property
     def anchors(self) -> TrustAnchors:
@@ -147,10 +149,24 @@ class Core:
     def signer(self) -> C2PACredentialSigner:
         """Return the signer of manifests. Raises KeyMaterialError without keys."""
         return C2PACredentialSigner(
-            self.keys.signer,
+            self.keys.ring,
             claim_generator=ClaimGenerator(provider=self.settings.provider),
-            tsa_url=self.settings.tsa_url,
+            time_stamps=self.time_stamps,
         )
+
+    @cached_property
+    def time_stamps(self) -> TimeStampSource | None:
+        """Return the operator's time-stamp authority, or None. Raises ConfigError when its address is wrong."""
+        if self.settings.tsa_url is None:
+            return None
+        source = TimeStampSource(
+            self.settings.tsa_url,
+            policy=TimeStampPolicy(self.settings.tsa_policy),
+            deadline_s=self.settings.tsa_deadline_s,
+            anchors_pem=self.anchors.tsa_pem,
+        )
+        self._to_close.append(source)
+        return source
 
     @cached_property
     def file_signer(self) -> FileSigner:
@@ -194,6 +210,17 @@ class Core:
         """Close what was opened."""
         while self._to_close:
             self._to_close.pop().close()
+
+
+def key_access(settings: Settings) -> KeyAccess:
+    """Return what reaches the keys of an installation. Raises KeyMaterialError when it is configured twice."""
+    return KeyAccess(
+        deadline_s=settings.signer_deadline_s,
+        passphrase=passphrase_source(file=settings.key_passphrase_file, descriptor=settings.key_passphrase_fd),
+        ca_file=settings.signer_ca,
+        certificate_file=settings.signer_certificate,
+        key_file=settings.signer_key,
+    )
 
 
 def build_core(settings: Settings, *, clock: Clock | None = None) -> Core:

@@ -66,6 +66,14 @@ class CredentialReport:
     ingredients: tuple[CredentialIngredient, ...] = ()
 
 
+class TimeStampOutcome(StrEnum):
+    """Whether a signature carries the time of the operator's time-stamp authority."""
+
+    NOT_CONFIGURED = "not_configured"
+    STAMPED = "stamped"
+    SIGNED_WITHOUT = "signed_without"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedBytes:
     """Plain product of a ``CredentialSigner``."""
@@ -73,3 +81,4 @@ class SignedBytes:
     data: bytes
     manifest: bytes
     manifest_label: str
+    time_stamp: TimeStampOutcome = TimeStampOutcome.NOT_CONFIGURED

@@ -29,11 +29,22 @@ class Settings(BaseSettings):
     generation_policy: str = Field("generation.default", description="Policy that guards generation.")
     detection_policy: str = Field("detection.default", description="Policy that joins evidence.")
     key_passphrase_file: Path | None = Field(None, description="File whose first line unlocks the signing key.")
+    key_passphrase_fd: int | None = Field(
+        None, ge=3, description="File descriptor to read that line from instead; it is read once and closed."
+    )
+    signer_ca: Path | None = Field(None, description="PEM: who vouches for a signing service (mutual TLS).")
+    signer_certificate: Path | None = Field(None, description="PEM: our certificate for a signing service.")
+    signer_key: Path | None = Field(None, description="Its private key.")
+    signer_deadline_s: float = Field(5.0, gt=0, le=60, description="Seconds a key elsewhere may take to sign.")
     quarantine_key_file: Path | None = Field(
         None, description="Key that encrypts withheld content; default: keys/quarantine.key, made when missing."
     )
     trust_anchors: Path | None = Field(None, description="PEM file with further trusted C2PA roots.")
     tsa_url: str | None = Field(None, description="RFC 3161 time-stamp authority for new manifests.")
+    tsa_policy: Literal["refuse", "sign_without"] = Field(
+        "refuse", description="When the time-stamp authority fails: refuse the picture, or sign without and say so."
+    )
+    tsa_deadline_s: float = Field(5.0, gt=0, le=60, description="Seconds the time-stamp authority may take.")
     provider: str = Field("Signet (self-hosted)", description="Provider named in manifests.")
     tenant: str = Field("local", description="Tenant for commands and for keys without one.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where models run.")

@@ -43,13 +43,15 @@ class SigningChain:
         algorithm: C2PA name of the leaf's algorithm: es256, es384, es512, ps256 or ed25519.
         signature_bytes: length of a raw signature by the leaf's key.
         subject: the leaf's name, RFC 4514.
-        not_after: end of the leaf's validity, UTC.
+        not_before: begin of the leaf's validity, UTC.
+        not_after: its end.
     """
 
     pem: str
     algorithm: str
     signature_bytes: int
     subject: str
+    not_before: datetime
     not_after: datetime
 
     def verify(self, signature: bytes, data: bytes) -> None:
@@ -96,7 +98,12 @@ def signing_chain(pem: str, *, now: datetime) -> SigningChain:
                 next_step="Order the chain leaf first, each certificate followed by its issuer; leave the root out.",
             )
     return SigningChain(
-        pem=pem, algorithm=algorithm, signature_bytes=size, subject=name_of(leaf), not_after=leaf.not_valid_after_utc
+        pem=pem,
+        algorithm=algorithm,
+        signature_bytes=size,
+        subject=name_of(leaf),
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
     )
 
 

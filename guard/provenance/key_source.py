@@ -22,7 +22,9 @@ from guard.errors import GuardError, KeyMaterialError, SigningError
 from guard.provenance.certificates import ECDSA_SIZES, SigningChain, algorithm_of, signing_chain
 
 SigningKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
-_PROBE = b"signet key probe"
+PROBE = b"\x84\x6aSignature1\x40\x40\x50signet key probe"
+"""What is signed to see that key and certificate belong together: an empty COSE signature structure (RFC 9052 section
+4.4), as a signing service signs nothing else."""
 _MAX_KEY_BYTES = 64 * 1024
 """Largest key file that is read; an RSA key of 16 384 bits has 13 kB."""
 
@@ -39,7 +41,7 @@ class PEMKeySource:
         algorithm, _ = algorithm_of(key.public_key())
         if algorithm != chain.algorithm:
             raise KeyMaterialError(f"The private key is for {algorithm}, the certificate for {chain.algorithm}.")
-        self.sign(_PROBE)
+        self.sign(PROBE)
 
     @classmethod
     def from_files(

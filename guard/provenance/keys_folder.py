@@ -4,7 +4,8 @@
 
     keys.json                 {"version": 1, "environment": "development" | "production", "created": ...}
     signer/chain.pem          claim-signing certificate and its intermediates, leaf first
-    signer/key.pem            its private key (production: encrypted)
+    signer/key.pem            its private key (production: encrypted); or key.uri, a key elsewhere
+    signers/ID/...            further claim-signing keys, same files (guard/provenance/keys/ring.py)
     trust/manifest.pem        anchors for claim signers
     trust/tsa.pem             anchors for time-stamp authorities (optional)
     ledger/private.pem        Ed25519 key that signs tree heads (production: encrypted)
@@ -12,14 +13,14 @@
     watermark/master.key      32 random bytes as 64 hex digits; every mark's carriers derive from it
 
 The folder has mode 0700, secrets 0600; anything more open is refused. ``signet keys init`` makes a development folder
-(guard/provenance/dev_ca.py); a production folder is the operator's, with the same names.
+(guard/provenance/dev_ca.py), ``signet keys init --production`` one whose keys are encrypted.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -28,8 +29,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from guard.errors import KeyMaterialError
+from guard.interfaces import KeySource
 from guard.provenance.certificates import algorithm_of, name_of
-from guard.provenance.key_source import PEMKeySource, load_private_key, read_secret
+from guard.provenance.key_source import load_private_key, read_secret
+from guard.provenance.keys.interfaces import KeyAccess
+from guard.provenance.keys.ring import KeyRing, SignerEntry, list_signers, load_ring
 from guard.provenance.trust import TrustAnchors, load_anchors
 
 FORMAT_VERSION = 1
@@ -54,7 +58,7 @@ class KeyFolder:
     Attributes:
         path: the folder.
         development: True when the folder says that it is not for production.
-        signer: claim-signing key.
+        ring: claim-signing keys; ``signer`` is the one that signs now.
         anchors: who is trusted when files are read.
         ledger_private_key: 32 bytes, Ed25519 seed; signs tree heads.
         ledger_public_key: 32 bytes.
@@ -63,41 +67,55 @@ class KeyFolder:
 
     path: Path
     development: bool
-    signer: PEMKeySource = field(repr=False)
+    ring: KeyRing = field(repr=False)
     anchors: TrustAnchors = field(repr=False)
     ledger_private_key: bytes = field(repr=False)
     ledger_public_key: bytes = field(repr=False)
     watermark_master_key: bytes = field(repr=False)
 
     @classmethod
-    def load(cls, path: Path, *, now: datetime, passphrase: Callable[[], bytes] | None = None) -> KeyFolder:
+    def load(
+        cls,
+        path: Path,
+        *,
+        now: datetime,
+        passphrase: Callable[[], bytes] | None = None,
+        access: KeyAccess | None = None,
+        clock: Callable[[], datetime] | None = None,
+    ) -> KeyFolder:
         """Load and check a key folder.
 
         Args:
             path: the folder.
-            now: time at which the signing certificate has to be valid, timezone-aware.
+            now: time at which a signing certificate has to be valid, timezone-aware.
             passphrase: called for the passphrase of encrypted keys (production).
+            access: what reaches keys that are elsewhere; brings its own passphrase.
+            clock: time at each signature, which decides the key; None means ``now`` for ever.
 
         Raises:
             KeyMaterialError: something is missing, open to other users, expired, or does not belong together.
         """
         development = read_environment(path) == DEVELOPMENT
-        signer = PEMKeySource.from_files(
-            path / SIGNER_KEY, path / SIGNER_CHAIN, now=now, passphrase=passphrase, development=development
-        )
-        ledger = load_private_key(path / LEDGER_PRIVATE, passphrase=passphrase, development=development)
+        access = access or KeyAccess(passphrase=passphrase)
+        ring = load_ring(path, now=now, clock=clock or (lambda: now), access=access, development=development)
+        ledger = load_private_key(path / LEDGER_PRIVATE, passphrase=access.passphrase, development=development)
         if not isinstance(ledger, ed25519.Ed25519PrivateKey):
             raise KeyMaterialError(f"{path / LEDGER_PRIVATE} holds no Ed25519 key; got {type(ledger).__name__}.")
         tsa = path / TSA_ANCHORS
         return cls(
             path=path,
             development=development,
-            signer=signer,
+            ring=ring,
             anchors=load_anchors(manifest_files=(path / MANIFEST_ANCHORS,), tsa_files=(tsa,) if tsa.exists() else ()),
             ledger_private_key=ledger.private_bytes_raw(),
             ledger_public_key=ledger.public_key().public_bytes_raw(),
             watermark_master_key=_read_master_key(path / WATERMARK_MASTER),
         )
+
+    @property
+    def signer(self) -> KeySource:
+        """Return the key that signs now. Raises KeyMaterialError when every certificate has expired."""
+        return self.ring.current()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +130,9 @@ class KeyInfo:
         fingerprint: SHA-256 of the certificate or public key (DER), hex; empty for symmetric keys.
         not_after: end of validity, or None for keys without one.
         days_left: whole days until then, negative after it; None for keys without one.
+        id: of a claim signer, for ``signet keys retire``; empty for others.
+        state: of a claim signer: pending, scheduled, active, expired, retired; empty for others.
+        place: of a claim signer: file, pkcs11, https, awskms, gcpkms, azurekms; empty for others.
     """
 
     role: str
@@ -121,13 +142,17 @@ class KeyInfo:
     fingerprint: str
     not_after: datetime | None = None
     days_left: int | None = None
+    id: str = ""
+    state: str = ""
+    place: str = ""
 
 
 def list_keys(path: Path, *, now: datetime) -> tuple[KeyInfo, ...]:
     """Describe the certificates and keys of a folder; reads no private key. Raises KeyMaterialError."""
     read_environment(path)
-    found = _certificates(path, SIGNER_CHAIN, role="claim signer", now=now)
-    found += _certificates(path, MANIFEST_ANCHORS, role="anchor for claim signers", now=now)
+    found = tuple(info for entry in list_signers(path, now=now) for info in _signer(path, entry, now=now))
+    if (path / MANIFEST_ANCHORS).exists():  # a production folder has none before its first certificate
+        found += _certificates(path, MANIFEST_ANCHORS, role="anchor for claim signers", now=now)
     if (path / TSA_ANCHORS).exists():
         found += _certificates(path, TSA_ANCHORS, role="anchor for time stamps", now=now)
     try:
@@ -171,6 +196,26 @@ def read_environment(path: Path) -> str:
             f"{DEVELOPMENT} or {PRODUCTION}."
         )
     return str(environment)
+
+
+def _signer(path: Path, entry: SignerEntry, *, now: datetime) -> tuple[KeyInfo, ...]:
+    """Describe one claim-signing key and its intermediates."""
+    where = entry.folder.relative_to(path).as_posix()
+    if entry.chain is not None:
+        infos = _certificates(path, f"{where}/chain.pem", role="claim signer", now=now)
+        return (replace(infos[0], id=entry.id, state=entry.state.value, place=entry.place), *infos[1:])
+    return (
+        KeyInfo(
+            role="claim signer",
+            file=f"{where}/request.pem",
+            algorithm="",
+            name="waits for its certificate",
+            fingerprint="",
+            id=entry.id,
+            state=entry.state.value,
+            place=entry.place,
+        ),
+    )
 
 
 def _certificates(path: Path, file: str, *, role: str, now: datetime) -> tuple[KeyInfo, ...]:

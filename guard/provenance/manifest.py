@@ -1,20 +1,23 @@
-"""The claim that is signed into a picture: pure facts in, c2pa-rs manifest definition out.
+"""The claim that is signed into a file: pure facts in, c2pa-rs manifest definition out.
 
 What each kind states (C2PA 2.4; rows P1-P8 are those of the conformance programme, see docs/provenance.md):
 
 ========== =========================================================================================================
 generated  ``c2pa.created`` with trainedAlgorithmicMedia
 edited     ``c2pa.opened`` (parentOf ingredient, no source type) + ``c2pa.edited`` with the composite type
-imported   ``c2pa.opened`` (parentOf ingredient): only marked and signed here, nothing is stated about its making
+imported   ``c2pa.opened`` (parentOf ingredient): only marked and signed here; how it was made is stated of the
+           ingredient, where the caller knows it
 ========== =========================================================================================================
 
-then, where they apply, the composited visible label and ``c2pa.watermarked.bound`` with its ``c2pa.soft-binding``.
-c2pa-rs signs nearly any content (measured), so whatever the rubrics ask for is checked here and in the tests. Prompts
-are not part of ``ManifestFacts``: nothing the user wrote gets into a file.
+then, where they apply, ``c2pa.converted``, ``c2pa.redacted``, the composited visible label and
+``c2pa.watermarked.bound`` with its ``c2pa.soft-binding``. c2pa-rs signs nearly any content (measured), so whatever the
+rubrics ask for is checked here and in the tests. Prompts are left out unless they are given on purpose; then they stand
+in an assertion of their own, which can be redacted later without breaking the rest.
 """
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -38,8 +41,14 @@ DISCLOSURE_LABEL = "io.github.signet-gateway.disclosure"
 """Our assertion: the four latent-disclosure fields of California B&P Code 22757.3(b)."""
 ACTIONS_LABEL = "c2pa.actions.v2"
 SOFT_BINDING_LABEL = "c2pa.soft-binding"
-CREATED_LABELS = (ACTIONS_LABEL, SOFT_BINDING_LABEL, "c2pa.ai-disclosure", DISCLOSURE_LABEL)
+BINARY_ALGORITHMS = frozenset({"io.iscc.v0"})
+"""Soft-binding algorithms whose value is bytes (IEP-0020); ours is text, 16 hex digits."""
+PROMPT_LABEL = "io.github.signet-gateway.prompt"
+"""Our assertion for what the user asked for; alone in it, so that redacting it takes nothing else away."""
+CREATED_LABELS = (ACTIONS_LABEL, SOFT_BINDING_LABEL, "c2pa.ai-disclosure", DISCLOSURE_LABEL, PROMPT_LABEL)
 """Assertions that this system makes itself; the default of c2pa-rs would file them under gathered_assertions."""
+MAX_PROMPT_CHARS = 10_000
+"""Longest prompt that is carried: long-context text encoders take some 2 000 characters."""
 MAX_TEXT_CHARS = 200
 """Longest text field; names and versions are far shorter, and c2pa-rs would carry 10 kB strings into every viewer."""
 
@@ -50,6 +59,23 @@ class ManifestKind(StrEnum):
     GENERATED = "generated"
     EDITED = "edited"
     IMPORTED = "imported"
+
+
+class EditOperation(StrEnum):
+    """What a model did to an existing picture."""
+
+    EDITED = "edited"
+    IMAGE_TO_IMAGE = "image-to-image"
+    INPAINTED = "inpainted"
+    UPSCALED = "upscaled"
+
+
+_DESCRIPTIONS = {
+    EditOperation.EDITED: "Changed by a trained model",
+    EditOperation.IMAGE_TO_IMAGE: "Made from another picture by a trained model (image-to-image)",
+    EditOperation.INPAINTED: "Parts were replaced by a trained model (in-painting)",
+    EditOperation.UPSCALED: "Enlarged by a trained model, which invents detail",
+}
 
 
 class TrainingUse(StrEnum):
@@ -75,7 +101,12 @@ class ManifestFacts:
         watermark_algorithm: soft-binding algorithm id of the embedded mark, or None when no mark was embedded.
         further_bindings: other ways to find this manifest: a mark that the picture carried before, a fingerprint.
         label: the visible label that was composited.
-        source_type: digitalSourceType of the making, or None for the usual one of the kind.
+        edit: what was done to the parent, for kind edited.
+        source_type: digitalSourceType of the making, or None for the usual one of the kind; for kind imported, that of
+            the parent, or None when it is not known. Not for a parent with credentials: those say it themselves.
+        converted: the file format differs from the parent's.
+        redactions: JUMBF URIs of the parent's assertions that are taken out (``redaction_uri``).
+        prompt, negative_prompt: what was asked for; empty (the rule) leaves it out of the file.
         training_use: permission to train on the picture.
         title: name shown by viewers, or empty.
         parent_title: name of the parent shown by viewers.
@@ -93,7 +124,12 @@ class ManifestFacts:
     watermark_algorithm: str | None = None
     further_bindings: tuple[SoftBinding, ...] = ()
     label: LabelMode = LabelMode.NONE
+    edit: EditOperation = EditOperation.EDITED
     source_type: str | None = None
+    converted: bool = False
+    redactions: tuple[str, ...] = ()
+    prompt: str = ""
+    negative_prompt: str = ""
     training_use: TrainingUse = TrainingUse.NOT_ALLOWED
     title: str = ""
     parent_title: str = "source picture"
@@ -110,6 +146,10 @@ class ManifestFacts:
         for name in ("provider", "system_name", "system_version", "model_name", "model_revision", "model_id", "title"):
             if len(getattr(self, name)) > MAX_TEXT_CHARS:
                 raise RequestError(f"{name} has more than {MAX_TEXT_CHARS} characters.")
+        if len(self.prompt) + len(self.negative_prompt) > MAX_PROMPT_CHARS:
+            raise RequestError(f"The prompts have more than {MAX_PROMPT_CHARS} characters.")
+        if self.redactions and not self.has_parent:
+            raise RequestError("A generated picture has no parent from which anything could be redacted.")
 
     @property
     def has_parent(self) -> bool:
@@ -136,6 +176,8 @@ def manifest_definition(facts: ManifestFacts, *, label: str) -> dict[str, Any]:
     assertions += [_soft_binding(binding) for binding in facts.further_bindings]
     if facts.kind is not ManifestKind.IMPORTED:
         assertions.append(_ai_disclosure(facts))
+    if facts.prompt or facts.negative_prompt:
+        assertions.append(_prompt(facts))
     if facts.training_use is not TrainingUse.UNSTATED:
         assertions.append(_training_mining(facts.training_use))
     return {
@@ -145,34 +187,37 @@ def manifest_definition(facts: ManifestFacts, *, label: str) -> dict[str, Any]:
             {"name": facts.system_name, "version": facts.system_version, "specVersion": SPEC_VERSION}
         ],
         "assertions": assertions,
+        **({"redactions": list(facts.redactions)} if facts.redactions else {}),
     }
+
+
+def redaction_uri(manifest_label: str, assertion_label: str) -> str:
+    """Return the JUMBF URI by which an assertion of another manifest is redacted (C2PA 2.4 section 6.8)."""
+    return f"self#jumbf=/c2pa/{manifest_label}/c2pa.assertions/{assertion_label}"
 
 
 def parent_definition(facts: ManifestFacts) -> dict[str, Any]:
     """Return the ingredient definition of the parent, for ``Builder.add_ingredient``."""
-    return {"title": facts.parent_title, "relationship": "parentOf", "label": PARENT_LABEL}
+    definition = {"title": facts.parent_title, "relationship": "parentOf", "label": PARENT_LABEL}
+    if facts.kind is ManifestKind.IMPORTED and facts.source_type is not None:
+        definition["digital_source_type"] = checked(facts.source_type)
+    return definition
 
 
 def _actions(facts: ManifestFacts) -> list[dict[str, Any]]:
     """Return what was done, in order; the first action is created or opened (C2PA 2.2 section 18.14.2)."""
-    when = _utc(facts.created_at)
-    model = {"name": facts.model_name, "version": facts.model_revision or "unpinned"}
     system = {"name": facts.system_name, "version": facts.system_version}
     actions: list[dict[str, Any]] = []
     if facts.has_parent:
         actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [PARENT_LABEL]}})
     if facts.kind is not ManifestKind.IMPORTED:
-        generated = facts.kind is ManifestKind.GENERATED
-        usual = TRAINED_ALGORITHMIC_MEDIA if generated else COMPOSITE_WITH_TRAINED_ALGORITHMIC_MEDIA
-        actions.append(
-            {
-                "action": "c2pa.created" if generated else "c2pa.edited",
-                "digitalSourceType": checked(facts.source_type or usual),
-                "softwareAgent": model,
-                "when": when,
-                "description": "Generated by a trained model" if generated else "Changed by a trained model",
-            }
-        )
+        actions.append(_making(facts))
+    if facts.converted:
+        actions.append({"action": "c2pa.converted", "softwareAgent": system})
+    actions += [
+        {"action": "c2pa.redacted", "reason": "c2pa.PII.present", "parameters": {"redacted": uri}}
+        for uri in facts.redactions
+    ]
     if facts.label is not LabelMode.NONE:
         actions.append(
             {
@@ -187,13 +232,39 @@ def _actions(facts: ManifestFacts) -> list[dict[str, Any]]:
     return actions
 
 
+def _making(facts: ManifestFacts) -> dict[str, Any]:
+    """Return what the model did."""
+    generated = facts.kind is ManifestKind.GENERATED
+    usual = TRAINED_ALGORITHMIC_MEDIA if generated else COMPOSITE_WITH_TRAINED_ALGORITHMIC_MEDIA
+    return {
+        "action": "c2pa.created" if generated else "c2pa.edited",
+        "digitalSourceType": checked(facts.source_type or usual),
+        "softwareAgent": {"name": facts.model_name, "version": facts.model_revision or "unpinned"},
+        "when": _utc(facts.created_at),
+        "description": "Generated by a trained model" if generated else _DESCRIPTIONS[facts.edit],
+    }
+
+
 def _soft_binding(binding: SoftBinding) -> dict[str, Any]:
-    """Return one soft binding: what can be read from the pixels, and with which algorithm."""
+    """Return one soft binding: what can be read from the pixels, and with which algorithm.
+
+    Binary values travel as base64 in our records and in what c2pa-rs reads; to write bytes it wants a list of numbers.
+    """
+    binary = binding.algorithm in BINARY_ALGORITHMS
+    value = list(base64.b64decode(binding.value)) if binary else binding.value
     return {
         "label": SOFT_BINDING_LABEL,
         "created": True,
-        "data": {"alg": binding.algorithm, "blocks": [{"scope": {}, "value": binding.value}]},
+        "data": {"alg": binding.algorithm, "blocks": [{"scope": {}, "value": value}]},
     }
+
+
+def _prompt(facts: ManifestFacts) -> dict[str, Any]:
+    """Return what was asked for, in an assertion of its own."""
+    data: dict[str, Any] = {"version": 1, "prompt": facts.prompt}
+    if facts.negative_prompt:
+        data["negativePrompt"] = facts.negative_prompt
+    return {"label": PROMPT_LABEL, "created": True, "data": data}
 
 
 def _ai_disclosure(facts: ManifestFacts) -> dict[str, Any]:

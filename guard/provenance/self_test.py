@@ -88,17 +88,13 @@ def run_self_test(signer: C2PACredentialSigner, reader: CredentialReader, *, now
 
 def remote_probe(keys: KeyFolder, url: str, *, now: datetime) -> bytes:
     """Return a PNG without a manifest of its own whose XMP names one at ``url``."""
-    from c2pa import Builder, C2paSignerInfo, Signer
+    from c2pa import Builder, C2paSigningAlg, Signer
 
     definition = manifest_definition(_facts(now), label=f"urn:c2pa:{uuid.uuid4()}")
-    info = C2paSignerInfo(
-        keys.signer.algorithm.encode(),
-        keys.signer.certificate_chain_pem.encode(),
-        keys.signer.private_key_pem(),
-        None,
-    )
+    key = keys.signer
+    native = Signer.from_callback(key.sign, C2paSigningAlg[key.algorithm.upper()], key.certificate_chain_pem)
     out = io.BytesIO()
-    with Signer.from_info(info) as signer, Builder(definition, context=signing_context(CREATED_LABELS)) as builder:
+    with native as signer, Builder(definition, context=signing_context(CREATED_LABELS)) as builder:
         builder.set_no_embed()
         builder.set_remote_url(url)
         builder.sign(signer, ImageFormat.PNG.media_type, io.BytesIO(_probe_png()), out)

@@ -1,26 +1,24 @@
 """Writing the signed manifest into an encoded picture.
 
 Thumbnails are off (85-95 % of the cost of signing, measured), c2pa-rs verifies its own signature after writing, and the
-pipeline then reads the file back with our own reader and trust list. A key in a PEM file is handed to the native
-signer; any other key is asked through a callback, which costs 9.4 kB of reserved space per file (measured).
+pipeline then reads the file back with our own reader and trust list. Keys are in ``native_signer.py``, time stamps in
+``time_stamp.py``.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import threading
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from guard.credentials import SignedBytes
-from guard.errors import GuardError, SigningError
+from guard.credentials import SignedBytes, TimeStampOutcome
+from guard.errors import SigningError
 from guard.interfaces import KeySource
 from guard.media import decode, encode
 from guard.provenance.bounds import find_excess
 from guard.provenance.containers import container_type, require_signable
-from guard.provenance.key_source import PEMKeySource
+from guard.provenance.keys.ring import KeyRing
 from guard.provenance.manifest import (
     CREATED_LABELS,
     ManifestFacts,
@@ -29,7 +27,10 @@ from guard.provenance.manifest import (
     manifest_definition,
     parent_definition,
 )
-from guard.provenance.native import signing_context
+from guard.provenance.native import reading_context, reading_settings, signing_context
+from guard.provenance.native_signer import NativeSigners
+from guard.provenance.time_stamp import TimeStampPolicy, TimeStampSource
+from guard.provenance.trust import TrustAnchors
 from guard.records import ImageFormat, MarkedImage, Operation
 from guard.version import __version__
 
@@ -53,26 +54,23 @@ class ClaimGenerator:
 class C2PACredentialSigner:
     """``CredentialSigner`` over c2pa-rs; safe to share between threads, usable on both sides of a fork."""
 
-    def __init__(self, keys: KeySource, *, claim_generator: ClaimGenerator, tsa_url: str | None = None) -> None:
+    def __init__(
+        self,
+        keys: KeySource | KeyRing,
+        *,
+        claim_generator: ClaimGenerator,
+        time_stamps: TimeStampSource | None = None,
+    ) -> None:
         """Prepare to sign; the native signer is made on first use in each process.
 
         Args:
-            keys: signing key and certificate chain.
+            keys: signing key with its certificate chain, or the ring that says which one signs now.
             claim_generator: who signs.
-            tsa_url: RFC 3161 time-stamp authority, http(s); operator configuration, never from a request. A TSA that
-                fails makes signing fail; one that never answers does so after 30 s (both measured).
-
-        Raises:
-            SigningError: ``tsa_url`` is not an http(s) URL.
+            time_stamps: the operator's RFC 3161 authority, or None for signatures without a time stamp.
         """
-        if tsa_url is not None and not tsa_url.startswith(("http://", "https://")):
-            raise SigningError(f"tsa_url is {tsa_url!r}; expected an http:// or https:// URL or none.")
-        self._keys = keys
+        self._signers = NativeSigners(keys)
         self._generator = claim_generator
-        self._tsa_url = tsa_url
-        self._lock = threading.Lock()
-        self._signer: tuple[int, Any] | None = None
-        self._failure = threading.local()
+        self._time_stamps = time_stamps
 
     @property
     def claim_generator(self) -> ClaimGenerator:
@@ -112,34 +110,70 @@ class C2PACredentialSigner:
         label = f"urn:c2pa:{uuid.uuid4()}"
         definition = manifest_definition(facts, label=label)
         try:
-            out, manifest = self._write(definition, facts, encoded, media_type, parent)
+            out, manifest, outcome = self._write(definition, facts, encoded, media_type, parent)
         except _NativeParentError:
             # the parent's credentials are damaged beyond reading, or over the bounds: keep the picture as the parent
             safe = encode(decode(parent or b"").rgb, ImageFormat.PNG)
-            out, manifest = self._write(definition, facts, encoded, media_type, safe)
-        return SignedBytes(data=out, manifest=manifest, manifest_label=label)
+            out, manifest, outcome = self._write(definition, facts, encoded, media_type, safe)
+        return SignedBytes(data=out, manifest=manifest, manifest_label=label, time_stamp=outcome)
 
     def _write(
         self, definition: dict[str, Any], facts: ManifestFacts, encoded: bytes, media_type: str, parent: bytes | None
+    ) -> tuple[bytes, bytes, TimeStampOutcome]:
+        """Write with a time stamp, or without one as policy says. Raises SigningError, _NativeParentError."""
+        source, reason = self._time_stamps, ""
+        if source is not None and not source.paused():
+            try:
+                out, manifest = self._build(definition, facts, encoded, media_type, parent, source.address())
+                _expect_trusted_stamp(out, media_type, source)
+            except _NativeWriteError as exc:
+                reason = source.last_failure or str(exc)
+                if source.policy is TimeStampPolicy.REFUSE:
+                    raise SigningError(
+                        f"The picture could not be signed with a time stamp of {source.url}: {reason}.",
+                        next_step="Check the time-stamp authority; SIGNET_TSA_POLICY=sign_without goes on without it.",
+                    ) from exc
+            else:
+                source.succeeded()
+                return out, manifest, TimeStampOutcome.STAMPED
+        try:
+            out, manifest = self._build(definition, facts, encoded, media_type, parent, None)
+        except _NativeWriteError as exc:
+            raise SigningError(
+                f"The content credential could not be written: {exc}",
+                next_step="Check the validity of the signing certificate, and that the file is not damaged.",
+            ) from exc
+        if source is None:
+            return out, manifest, TimeStampOutcome.NOT_CONFIGURED
+        if reason:  # without the stamp it works, so the stamp was at fault
+            source.failed(reason)
+        source.count_without()
+        return out, manifest, TimeStampOutcome.SIGNED_WITHOUT
+
+    def _build(
+        self,
+        definition: dict[str, Any],
+        facts: ManifestFacts,
+        encoded: bytes,
+        media_type: str,
+        parent: bytes | None,
+        tsa_url: str | None,
     ) -> tuple[bytes, bytes]:
-        """Run the native builder once. Raises SigningError, _NativeParentError."""
+        """Run the native builder once. Raises SigningError (the key), _NativeWriteError, _NativeParentError."""
         from c2pa import Builder, C2paError
 
         out = io.BytesIO()
-        self._failure.error = None
+        self._signers.clear_failure()
         try:
             with Builder(definition, context=signing_context(CREATED_LABELS)) as builder:
                 if parent is not None:
                     _add_parent(builder, facts, parent)
-                manifest = builder.sign(self._native_signer(), media_type, io.BytesIO(encoded), out)
+                manifest = builder.sign(self._signers.get(tsa_url), media_type, io.BytesIO(encoded), out)
         except (C2paError, KeyError, TypeError, ValueError) as exc:
-            cause = self._failure.error
+            cause = self._signers.failure()
             if cause is not None:  # c2pa-python swallows what a key raises; say it here
                 raise SigningError(f"The signing key failed: {cause}", next_step=cause.diagnostics()) from cause
-            raise SigningError(
-                f"The content credential could not be written: {exc}",
-                next_step="Check the validity of the signing certificate and the time-stamp authority.",
-            ) from exc
+            raise _NativeWriteError(str(exc)) from exc
         return out.getvalue(), bytes(manifest)
 
     def _facts(self, image: MarkedImage, media_type: str) -> ManifestFacts:
@@ -164,36 +198,26 @@ class C2PACredentialSigner:
             title=f"{generated.image_id}{ImageFormat(media_type.removeprefix('image/')).suffix}",
         )
 
-    def _native_signer(self) -> Any:
-        """Return this process's native signer."""
-        with self._lock:
-            if self._signer is None or self._signer[0] != os.getpid():  # native objects are dead after a fork
-                self._signer = (os.getpid(), self._make_signer())
-            return self._signer[1]
 
-    def _make_signer(self) -> Any:
-        """Make the native signer: with the key itself where it is in this process anyway, else with a callback."""
-        from c2pa import C2paSignerInfo, C2paSigningAlg, Signer
-
-        chain = self._keys.certificate_chain_pem
-        if isinstance(self._keys, PEMKeySource):
-            tsa = self._tsa_url.encode() if self._tsa_url else None  # b"" makes every signature fail
-            key = self._keys.private_key_pem()
-            return Signer.from_info(C2paSignerInfo(self._keys.algorithm.encode(), chain.encode(), key, tsa))
-        algorithm = C2paSigningAlg[self._keys.algorithm.upper()]
-        return Signer.from_callback(self._call_key, algorithm, chain, self._tsa_url)
-
-    def _call_key(self, data: bytes) -> bytes:
-        """Ask the key; keeps its error for ``_write``, which runs in the same thread."""
-        try:
-            return self._keys.sign(data)
-        except GuardError as exc:
-            self._failure.error = exc
-            raise
+class _NativeWriteError(Exception):
+    """c2pa-rs did not write the credential; becomes a SigningError, or is tried without a time stamp."""
 
 
 class _NativeParentError(Exception):
     """The parent's credentials cannot be carried along; not an error of ours, hence outside the tree."""
+
+
+def _expect_trusted_stamp(signed: bytes, media_type: str, source: TimeStampSource) -> None:
+    """Raise _NativeWriteError when none of the configured roots vouches for the stamp; c2pa-rs only notes that."""
+    from c2pa import Reader
+
+    if not source.anchors_pem:
+        return
+    context = reading_context(reading_settings(TrustAnchors(tsa_pem=source.anchors_pem)))
+    with Reader(media_type, io.BytesIO(signed), context=context) as reader:
+        results = (reader.get_validation_results() or {}).get("activeManifest", {})
+    if not any(status.get("code") == "timeStamp.trusted" for status in results.get("success", [])):
+        raise _NativeWriteError("none of the configured anchors for time stamps vouches for its certificate")
 
 
 def _add_parent(builder: Any, facts: ManifestFacts, parent: bytes) -> None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guard.credentials import CredentialState
-from guard.errors import SigningError
 from guard.isolation import WorkerPool
 from guard.provenance.certificates import signing_chain
 from guard.provenance.key_source import CallbackKeySource, PEMKeySource
@@ -17,9 +16,10 @@ from guard.provenance.manifest import ManifestKind
 from guard.provenance.native import reading_context, reading_settings
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner
+from guard.provenance.time_stamp import TimeStampSource
 from guard.provenance.trust import TrustAnchors
 from guard.records import ImageFormat
-from tests.guard.provenance.listeners import Listener, TimeStampAuthority
+from tests.guard.provenance.listeners import TimeStampAuthority
 from tests.guard.provenance.support import (
     GENERATOR,
     Identity,
@@ -68,7 +68,7 @@ def test_a_trusted_time_stamp_outlives_the_certificate(
 ) -> None:
     anchors = TrustAnchors(manifest_pem=ours.keys.anchors.manifest_pem, tsa_pem=authority.root_pem)
     brief = ours.short_lived(timedelta(seconds=5))
-    signer = C2PACredentialSigner(brief, claim_generator=GENERATOR, tsa_url=authority.url)
+    signer = C2PACredentialSigner(brief, claim_generator=GENERATOR, time_stamps=TimeStampSource(authority.url))
     signed = signer.sign_bytes(facts(), encoded(ImageFormat.PNG), "image/png").data
     assert authority.hits
     time.sleep(6.2)
@@ -82,7 +82,7 @@ def test_a_trusted_time_stamp_outlives_the_certificate(
 def test_a_trusted_time_stamp_gives_the_time(ours: Identity, authority: TimeStampAuthority, pool: WorkerPool) -> None:
     anchors = TrustAnchors(manifest_pem=ours.keys.anchors.manifest_pem, tsa_pem=authority.root_pem)
     for keys in (ours.keys.signer, by_callback(ours.keys.signer)):
-        signer = C2PACredentialSigner(keys, claim_generator=GENERATOR, tsa_url=authority.url)
+        signer = C2PACredentialSigner(keys, claim_generator=GENERATOR, time_stamps=TimeStampSource(authority.url))
         signed = signer.sign_bytes(facts(), encoded(ImageFormat.PNG), "image/png").data
         report = C2PACredentialReader(anchors, pool=pool).read(signed)
         assert report.state is CredentialState.TRUSTED
@@ -98,16 +98,6 @@ def by_callback(source: PEMKeySource) -> CallbackKeySource:
     return CallbackKeySource(
         certificate_chain_pem=source.certificate_chain_pem, sign=source.sign, now=datetime.now(UTC)
     )
-
-
-@pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b"garbage")])
-def test_a_failing_time_stamp_authority_fails_the_signature(ours: Identity, status: int, body: bytes) -> None:
-    with Listener(status, body) as listener:
-        signer = C2PACredentialSigner(ours.keys.signer, claim_generator=GENERATOR, tsa_url=listener.url)
-        with pytest.raises(SigningError, match="could not be written") as caught:
-            signer.sign_bytes(facts(), encoded(ImageFormat.PNG), "image/png")
-        assert listener.hits
-    assert "time-stamp" in caught.value.diagnostics()
 
 
 def test_without_anchors_nobody_is_trusted(ours: Identity, pool: WorkerPool) -> None:

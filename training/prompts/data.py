@@ -10,10 +10,8 @@ import gzip
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-from training.prompts.lookalikes import lookalikes
 
 CATEGORIES = (
     "sexual",
@@ -34,12 +32,12 @@ _RENAMED = {"likeness_real_person": "likeness", "fraud_impersonation": "fraud_fo
 FOLDS: dict[str, frozenset[str]] = {
     "one": frozenset(
         {"t2vsafetybench", "i2p", "strongreject", "harmbench", "hatecheck", "imagereward_refl", "geneval"}
-        | {"flow_grpo_ocr", "t2i_compbench", "hrs_bench", "gpt4o_cases", "flickr8k_arabic", "own_lookalikes_one"}
+        | {"flow_grpo_ocr", "t2i_compbench", "hrs_bench", "gpt4o_cases", "flickr8k_arabic", "own_lookalikes_one", "own_contrasts_one"}
     ),
     "two": frozenset(
         {"adversarial_nibbler", "vidprom_toxic", "safree_t2v_safesora", "t2isafety_toxic_subset", "advbench"}
         | {"malicious_instruct", "dancegrpo_video_prompts", "artist_prompts", "nano_banana_prompts", "coco_30k"}
-        | {"gpt4o_image_prompts", "own_templates", "own_lookalikes_two"}
+        | {"gpt4o_image_prompts", "own_templates", "own_lookalikes_two", "own_contrasts_two"}
     ),
 }
 """Sources that are held out together; the other sources are always trained on."""
@@ -54,8 +52,10 @@ NATURAL_BENIGN = frozenset(
 """Harmless prompts and captions, used for the reported figures."""
 JOINED_WEIGHT = 0.7
 """Weight of joined texts, which also tells them apart from all others."""
+MADE_WEIGHT = 0.6
+"""Weight of token soups and telegraphic texts, which also tells them apart from all others."""
 OWN_WEIGHT = 2.5
-"""Weight of the project's own look-alikes: few rows, and over-refusal is what they are there to prevent."""
+"""Weight of the project's own look-alikes and contrasts: few rows, and over-refusal is what they are to prevent."""
 NON_COMMERCIAL = frozenset({"alpaca_harmless", "vidprom_toxic", "safree_t2v_safesora"})
 """Sources whose licence forbids commercial use (CC-BY-NC-4.0 upstream)."""
 
@@ -140,47 +140,6 @@ def _by_source(rows: Sequence[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row.source, []).append(row)
-    return found
-
-
-def own_rows(*, seed: int) -> list[Row]:
-    """Return the project's own look-alikes; templates of even and odd rank are two sources."""
-    return [
-        Row(
-            text=text,
-            label=0,
-            categories=(),
-            source=f"own_lookalikes_{side}",
-            licence="own",
-            language="en",
-            adversarial=False,
-            weight=OWN_WEIGHT,
-            pair=None,
-        )
-        for side, texts in lookalikes(seed=seed).items()
-        for text in texts
-    ]
-
-
-def joined(rows: Sequence[Row], *, count: int, seed: int) -> list[Row]:
-    """Return ``count`` texts that are two joined: half hide a violation among harmless words, half are both harmless.
-
-    Both parts come from the same side of every split, so nothing leaks; they teach that length alone means nothing.
-    """
-    rng = random.Random(seed)
-    sides: dict[str, tuple[list[Row], list[Row]]] = {}
-    for row in rows:
-        if row.language == "en" and row.domain == "image" and row.weight == 1.0 and len(row.text) < 160:
-            side = next((fold for fold, sources in FOLDS.items() if row.source in sources), "rest")
-            sides.setdefault(side, ([], []))[row.label].append(row)
-    found = []
-    for index in range(count):
-        harmless, violating = sides[rng.choice(sorted(sides))]
-        first = rng.choice(violating if index % 2 else harmless)
-        second = rng.choice(harmless)
-        parts = [first.text.rstrip(".,"), second.text.rstrip(".,")]
-        rng.shuffle(parts)
-        found.append(replace(first, text=rng.choice([", ", ". "]).join(parts), pair=None, weight=JOINED_WEIGHT))
     return found
 
 

@@ -16,7 +16,7 @@ from transformers import AutoModel
 
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2."""
-DIMENSIONS = 64
+DIMENSIONS = 128
 
 
 def read_vocabulary(encoder: Path) -> list[str]:

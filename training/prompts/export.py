@@ -15,7 +15,7 @@ from guard.prompt_check.hashed_ngrams import FEATURES_VERSION
 from training.prompts.data import CATEGORIES
 from training.prompts.fit import Fitted, Stack
 from training.prompts.matrix import IDF_STEP
-from training.prompts.meaning import MeaningNet
+from training.prompts.meaning import LAYERS, MeaningNet
 
 OPSET = 17
 _CLIP_QUANTILE = 0.9999
@@ -73,11 +73,13 @@ def _meaning(graph: _Graph, net: MeaningNet) -> str:
     graph.constant("edge", np.zeros((1, vectors.shape[1]), np.float32))
     for name, number in (("zero", 0), ("one", 1), ("minus_one", -1), ("far", 1 << 30)):
         graph.constant(name, np.int64([number]))
-    before = graph.add("Concat", "edge", graph.add("Slice", value, "zero", "minus_one", "zero"), axis=0)
-    after = graph.add("Concat", graph.add("Slice", value, "one", "far", "zero"), "edge", axis=0)
-    around = graph.add("Concat", before, value, after, axis=1)
-    context = graph.linear("context", around, state["context.weight"], state["context.bias"])
-    value = graph.add("Add", value, graph.add("Relu", context))
+    for layer in range(LAYERS):
+        before = graph.add("Concat", "edge", graph.add("Slice", value, "zero", "minus_one", "zero"), axis=0)
+        after = graph.add("Concat", graph.add("Slice", value, "one", "far", "zero"), "edge", axis=0)
+        around = graph.add("Concat", before, value, after, axis=1)
+        name = f"context.{layer}"
+        context = graph.linear(name, around, state[f"{name}.weight"], state[f"{name}.bias"])
+        value = graph.add("Add", value, graph.add("Relu", context))
     attention = graph.linear("queries", value, state["queries.weight"], state["queries.bias"])
     weights = graph.add("Transpose", graph.add("Softmax", attention, axis=0), perm=[1, 0])
     pooled = graph.add("Reshape", graph.add("MatMul", weights, value), "one_row")

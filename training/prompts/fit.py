@@ -15,7 +15,8 @@ from training.prompts.matrix import Counts, inverse_document_frequency, scale
 
 INVERSE_REGULARISATION = 4.0
 """C of the logistic regression; not tuned."""
-MAX_ITERATIONS = 40
+TOLERANCE = 1e-2
+"""Of liblinear's dual solver; lbfgs with 40 steps, used before, stopped far from the optimum and lost .06 AUROC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +58,9 @@ def fit(rows: Sequence[Row], counts: Counts, *, seed: int) -> Fitted:
     """Fit the violating/harmless model; classes are balanced by weight, rows count by ``Row.weight``."""
     idf = inverse_document_frequency(counts.characters), inverse_document_frequency(counts.words)
     characters, words = scale(counts.characters, idf[0]), scale(counts.words, idf[1])
-    model = LogisticRegression(
-        C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=MAX_ITERATIONS, tol=1e-3, random_state=seed
-    )
     label, weight = np.array([row.label for row in rows]), np.array([row.weight for row in rows])
+    weight = weight * np.where(label == 1, weight[label == 0].sum() / max(weight[label == 1].sum(), 1e-9), 1.0)
+    model = LogisticRegression(C=INVERSE_REGULARISATION, solver="liblinear", tol=TOLERANCE, random_state=seed)
     model.fit(sparse.hstack([characters, words], format="csr"), label, sample_weight=weight)
     flat = model.coef_[0].astype(np.float32)
     return Fitted(

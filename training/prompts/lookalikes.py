@@ -18,15 +18,25 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 def read_templates() -> tuple[dict[str, list[str]], list[str]]:
     """Return (slots, templates) of ``lookalikes.txt``."""
+    return read_slots(TEMPLATES)
+
+
+def read_slots(path: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Return (slots, templates) of a file: ``@name = a | b`` lines, comments, templates."""
     slots: dict[str, list[str]] = {}
     templates = []
-    for line in TEMPLATES.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("@"):
             name, _, values = line[1:].partition("=")
             slots[name.strip()] = [value.strip() for value in values.split("|")]
         elif line and not line.startswith("#"):
             templates.append(line)
     return slots, templates
+
+
+def fill(template: str, values: dict[str, str]) -> str:
+    """Return a template with one value for each slot."""
+    return _SLOT.sub(lambda match: values[match[1]], template)
 
 
 def expand(template: str, slots: dict[str, list[str]]) -> list[str]:

@@ -1,8 +1,9 @@
-"""The meaning view: word-piece vectors, a width-3 context layer, attention pooling, a small perceptron.
+"""The meaning view: word-piece vectors, two width-3 context layers, attention pooling, a small perceptron.
 
 It sees what words mean together where the n-gram view sees only spelling. Trained on all heads at once: P(violating)
 with noise-aware weights, the categories on violating rows, and a ranking term on unsafe/safe pairs of one scene
-(CoProV2), so that it learns the difference and not the topic.
+(CoProV2, own contrasts), so that it learns the difference and not the topic. Where sentence vectors of a larger
+encoder are given, the hidden layer must also be able to tell them: what prompts mean, learnt without labels.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from torch.nn import functional
 
 from training.prompts.data import CATEGORIES, Row
 
-POOLS = 4
-HIDDEN = 128
+POOLS = 6
+HIDDEN = 256
+LAYERS = 2
 EPOCHS = 3
 BATCH = 256
 LEARNING_RATE = 3e-3
@@ -26,6 +28,9 @@ PIECE_DROPOUT = 0.1
 """Share of pieces left out at random in training, so that no single word decides."""
 RANKING_WEIGHT = 0.5
 HEADS_WEIGHT = 0.3
+IMITATION_WEIGHT = 2.0
+SENTENCE_SIZE = 384
+"""Length of the sentence vectors of all-MiniLM-L6-v2."""
 
 
 class MeaningNet(nn.Module):
@@ -38,24 +43,29 @@ class MeaningNet(nn.Module):
         self.vectors = nn.Embedding.from_pretrained(
             torch.cat([vectors, torch.zeros(1, size)]), freeze=False, padding_idx=self.padding
         )
-        self.context = nn.Linear(3 * size, size)
+        self.context = nn.ModuleList(nn.Linear(3 * size, size) for _ in range(LAYERS))
         self.queries = nn.Linear(size, POOLS)
         self.hidden = nn.Linear((POOLS + 1) * size, HIDDEN)
         self.dropout = nn.Dropout(0.3)
         self.out = nn.Linear(HIDDEN, 1 + len(CATEGORIES))
+        self.imitation = nn.Linear(HIDDEN, SENTENCE_SIZE)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits."""
+        return self.out(self.dropout(self.features(ids)))
+
+    def features(self, ids: Tensor) -> Tensor:
+        """Return (rows, HIDDEN) of the hidden layer."""
         mask = (ids != self.padding).unsqueeze(-1)
         value = self.vectors(ids)
-        before = functional.pad(value, (0, 0, 1, 0))[:, :-1]
-        after = functional.pad(value, (0, 0, 0, 1))[:, 1:]
-        value = (value + torch.relu(self.context(torch.cat([before, value, after], dim=-1)))) * mask
+        for layer in self.context:
+            before = functional.pad(value, (0, 0, 1, 0))[:, :-1]
+            after = functional.pad(value, (0, 0, 0, 1))[:, 1:]
+            value = (value + torch.relu(layer(torch.cat([before, value, after], dim=-1)))) * mask
         attention = torch.softmax(self.queries(value).masked_fill(~mask, -1e4), dim=1)
         pooled = (attention.transpose(1, 2) @ value).flatten(1)
         mean = value.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        hidden = torch.relu(self.hidden(self.dropout(torch.cat([pooled, mean], dim=1))))
-        return self.out(self.dropout(hidden))
+        return torch.relu(self.hidden(self.dropout(torch.cat([pooled, mean], dim=1))))
 
 
 def pad(ids: Sequence[np.ndarray], padding: int) -> Tensor:
@@ -102,8 +112,32 @@ def _loss(logits: Tensor, batch: Sequence[Row], balance: float) -> Tensor:
     return loss
 
 
-def train(rows: Sequence[Row], ids: Sequence[np.ndarray], vectors: np.ndarray, *, seed: int) -> MeaningNet:
-    """Return a trained network, in evaluation mode; one thread, seeded, so that it can be repeated."""
+def _imitation(told: Tensor, sentences: np.ndarray) -> Tensor:
+    """Return 1 - cosine between what the hidden layer tells and the sentence vectors; rows of NaN have none."""
+    known = np.flatnonzero(np.isfinite(sentences[:, 0]))
+    if not len(known):
+        return told.sum() * 0.0
+    wanted = torch.from_numpy(sentences[known].astype(np.float32))
+    return 1.0 - functional.cosine_similarity(told[known], wanted).mean()
+
+
+def train(
+    rows: Sequence[Row],
+    ids: Sequence[np.ndarray],
+    vectors: np.ndarray,
+    *,
+    seed: int,
+    sentences: np.ndarray | None = None,
+) -> MeaningNet:
+    """Return a trained network, in evaluation mode; one thread, seeded, so that it can be repeated.
+
+    Args:
+        rows: labelled texts.
+        ids: word pieces of each.
+        vectors: (pieces, size) start values of the word-piece vectors.
+        seed: of everything random.
+        sentences: (rows, SENTENCE_SIZE) vectors of a larger encoder, NaN where there is none.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = MeaningNet(torch.from_numpy(vectors))
@@ -120,7 +154,10 @@ def train(rows: Sequence[Row], ids: Sequence[np.ndarray], vectors: np.ndarray, *
             table = pad([ids[i] for i in batch], net.padding)
             table[torch.rand(table.shape) < PIECE_DROPOUT] = net.padding
             optimiser.zero_grad()
-            loss = _loss(net(table), [rows[i] for i in batch], balance)
+            features = net.features(table)
+            loss = _loss(net.out(net.dropout(features)), [rows[i] for i in batch], balance)
+            if sentences is not None:
+                loss = loss + IMITATION_WEIGHT * _imitation(net.imitation(features), sentences[batch])
             loss.backward()
             optimiser.step()
             schedule.step()

@@ -1,0 +1,1 @@
+"""Measure prompt safety on labelled prompts: figures, baselines, report page."""

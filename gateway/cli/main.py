@@ -15,6 +15,7 @@ from gateway.cli import (
     demo,
     detect,
     doctor,
+    evaluate,
     generate,
     inspect,
     keys,
@@ -25,6 +26,7 @@ from gateway.cli import (
     review,
     serve,
     sign,
+    signer,
     watermark,
 )
 from guard.version import __version__
@@ -59,7 +61,9 @@ app.add_typer(watermark.app, name="watermark")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(ledger.audit_app, name="audit")
 app.add_typer(keys.app, name="keys")
+app.add_typer(signer.app, name="signer")
 app.add_typer(policies.app, name="policy")
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(review.app, name="review")
 app.add_typer(protect.app, name="protect")
 

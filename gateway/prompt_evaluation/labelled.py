@@ -55,7 +55,7 @@ def read_labelled(paths: Sequence[Path], *, look_alikes: Collection[str] = ()) -
     """
     rows = [row for path in paths for row in _read_file(path, look_alikes)]
     if not rows:
-        raise RequestError("There is no labelled prompt in the files.", next_step="See `signet evaluate safety --help`.")
+        raise RequestError("The files hold no labelled prompt.", next_step="See `signet evaluate safety --help`.")
     return rows
 
 

@@ -95,9 +95,10 @@ def area(positive: NDArray[np.float64], negative: NDArray[np.float64], *, seed: 
     if not len(positive) or not len(negative):
         return None
     rng = np.random.default_rng(seed)
-    draws = [_auc(rng.choice(positive, len(positive)), rng.choice(negative, len(negative))) for _ in range(
-        BOOTSTRAP_ROUNDS if len(positive) + len(negative) < 60_000 else BOOTSTRAP_ROUNDS // 4
-    )]
+    draws = [
+        _auc(rng.choice(positive, len(positive)), rng.choice(negative, len(negative)))
+        for _ in range(BOOTSTRAP_ROUNDS if len(positive) + len(negative) < 60_000 else BOOTSTRAP_ROUNDS // 4)
+    ]
     low, high = np.quantile(draws, [0.025, 0.975])
     return {"value": round(_auc(positive, negative), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
@@ -191,7 +192,7 @@ def _languages(at: Columns, scores: NDArray[np.float64], limits: dict[float, flo
             entry["recall"] = {f"{r:.0%}": share(bad > t) for r, t in limits.items()}
         if len(good) >= MIN_LANGUAGE_ROWS:
             entry["false_positives"] = {f"{r:.0%}": share(good > t) for r, t in limits.items()}
-        if len(entry) == 2:  # noqa: PLR2004 - both labels
+        if len(entry) == 2:
             entry["auroc"] = area(bad, good, seed=seed)
         if entry:
             found[str(name)] = entry
@@ -218,5 +219,3 @@ def calibration_error(probability: NDArray[np.float64], label: Mask, *, bins: in
         if (place == b).any()
     ]
     return round(sum(gaps), 4)
-
-

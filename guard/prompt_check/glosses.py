@@ -39,7 +39,8 @@ _OTHER_WORD = r"[\u0400-\u052f]+|[\u0620-\u065f\u0670-\u06d3]+|[\u0900-\u097f]+"
 _RUNNING = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]+"
 _TOKEN = re.compile(rf"({_LATIN_WORD})|({_OTHER_WORD})|({_RUNNING}(?: {_RUNNING})*)|[^\s\w]|[^\W]+")
 _CYRILLIC_WORD = re.compile(r"[\u0400-\u052f]+")
-_ARABIC = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ة": "ه", "ى": "ي", "ـ": None})
+_ARABIC = str.maketrans("\u0623\u0625\u0622\u0629\u0649", "\u0627\u0627\u0627\u0647\u064a", "\u0640")
+"""Alef with hamza or madda -> alef, teh marbuta -> heh, alef maksura -> yeh; tatweel goes."""
 _ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670]")
 _ARABIC_PREFIX = re.compile(r"^(?:[وف]?(?:ال|بال|كال|لل)|[وفبلك])(?=.{3})")
 

@@ -133,7 +133,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.settings",
     ],
     # detectors: base
-    "detectors.evidence": ["guard.errors"],
+    "detectors.evidence": ["guard.errors", "guard.records"],
     "detectors.upload": ["guard.errors", "guard.records", "guard.media", "detectors.evidence"],
     "detectors.interfaces": ["guard.records", "guard.credentials", "detectors.evidence", "detectors.upload"],
     "detectors.verdict": ["detectors.evidence"],
@@ -236,6 +236,13 @@ ALLOWED: dict[str, list[str]] = {
     "gateway.auth": list(_GATEWAY_BASE),
     "gateway.logs": ["guard.errors", "guard.version"],
     "gateway.problems": ["guard.errors"],
+    "gateway.prompt_evaluation": [
+        "guard.errors",
+        "guard.records",
+        "guard.interfaces",
+        "guard.prompt_check",
+        "detectors.evaluation",
+    ],
     "gateway.review": [*_GATEWAY_BASE, "guard.policy"],
     "gateway.runtime": [
         *_GATEWAY_BASE,
@@ -274,6 +281,7 @@ ALLOWED: dict[str, list[str]] = {
     "gateway.cli": [
         "guard.admission",
         "gateway.review",
+        "gateway.prompt_evaluation",
         *_GATEWAY_BASE,
         "guard.assembly",
         "guard.pipeline",

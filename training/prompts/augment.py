@@ -18,10 +18,11 @@ from training.prompts.data import FOLDS, JOINED_WEIGHT, MADE_WEIGHT, OWN_WEIGHT,
 from training.prompts.lookalikes import fill, lookalikes, read_slots
 
 CONTRASTS = Path(__file__).with_name("contrasts.txt")
-FUNCTION_WORDS = frozenset(
+_FUNCTION_WORDS = (
     "the a an of and with in on at by for to from into is are was be being been her his their its it as who that this "
-    "while which where there very has have had do does not over under up out off".split()
+    "while which where there very has have had do does not over under up out off"
 )
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 _SHARED_PAIR = 1_000_000
 """First pair number of the contrasts; CoProV2's own are below 100 000."""
 

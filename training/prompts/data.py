@@ -32,7 +32,15 @@ _RENAMED = {"likeness_real_person": "likeness", "fraud_impersonation": "fraud_fo
 FOLDS: dict[str, frozenset[str]] = {
     "one": frozenset(
         {"t2vsafetybench", "i2p", "strongreject", "harmbench", "hatecheck", "imagereward_refl", "geneval"}
-        | {"flow_grpo_ocr", "t2i_compbench", "hrs_bench", "gpt4o_cases", "flickr8k_arabic", "own_lookalikes_one", "own_contrasts_one"}
+        | {
+            "flow_grpo_ocr",
+            "t2i_compbench",
+            "hrs_bench",
+            "gpt4o_cases",
+            "flickr8k_arabic",
+            "own_lookalikes_one",
+            "own_contrasts_one",
+        }
     ),
     "two": frozenset(
         {"adversarial_nibbler", "vidprom_toxic", "safree_t2v_safesora", "t2isafety_toxic_subset", "advbench"}

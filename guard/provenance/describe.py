@@ -252,10 +252,9 @@ def _source_types(chain: Iterable[_Link]) -> tuple[str, ...]:
 
 def _types_of(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Yield the source types of a manifest's actions and of ingredients that state one."""
-    for item in (*_actions(manifest), *_mappings(manifest.get("ingredients"))):
-        kind = clean(item.get("digitalSourceType"))
-        if kind is not None:
-            yield normalise(kind)
+    stated = [action.get("digitalSourceType") for action in _actions(manifest)]
+    stated += [item.get("digital_source_type") for item in _mappings(manifest.get("ingredients"))]
+    yield from (normalise(kind) for value in stated if (kind := clean(value)) is not None)
 
 
 def _ai_origin(state: CredentialState, chain: Sequence[_Link]) -> bool | None:

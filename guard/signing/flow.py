@@ -30,7 +30,7 @@ from guard.media import MAX_BYTES, sha256_hex, sniff_media_type
 from guard.picture_file import PictureFile, write_picture
 from guard.pipeline import PASSING_LOG10_P
 from guard.provenance.containers import require_signable
-from guard.provenance.manifest import ManifestFacts, ManifestKind
+from guard.provenance.manifest import ManifestFacts, ManifestKind, redaction_uri
 from guard.records import RGB8, ImageID, LabelMode, MarkReading, ModelCard
 from guard.signing.request import SignedFile, SigningParts, SigningRequest
 
@@ -176,6 +176,12 @@ class FileSigner:
             model_revision=request.model_revision if by_model else "",
             model_id=request.model_id if by_model else "",
             watermark_algorithm=None if prepared.reading is None else prepared.reading.algorithm,
+            edit=request.edit,
+            source_type=request.source_type,
+            converted=prepared.media_type != opened.media_type and request.kind is not ManifestKind.GENERATED,
+            redactions=tuple(redaction_uri(opened.credential.manifest_label or "", label) for label in request.redact),
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
             further_bindings=() if opened.carried is None else (opened.carried,),
             label=request.label,
             training_use=generator.training_use,
@@ -247,6 +253,14 @@ def _decide(request: SigningRequest, opened: _Opened) -> None:
             "The file carries content credentials of its own, which another parent would displace.",
             next_step="Leave the parent out: the file itself becomes the ingredient, with its credentials kept.",
         )
+    if request.redact and (opened.credential.manifest_label is None or request.parent is not None):
+        raise RequestError(
+            "There is nothing to redact: only the file's own manifest can be redacted, and only as its successor.",
+            next_step="Name a file with content credentials, and no other parent.",
+        )
+    tells_itself = request.kind is ManifestKind.IMPORTED and opened.credential.state is not CredentialState.NONE
+    if request.source_type is not None and tells_itself:
+        raise RequestError("The file's own credentials say how it was made.", next_step="Leave the source type out.")
     target = request.media_type
     if target is not None and target != opened.media_type and opened.picture is None:
         raise RequestError(

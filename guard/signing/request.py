@@ -11,7 +11,7 @@ from typing import Protocol
 from guard.credentials import CredentialReport, SignedBytes, SoftBinding
 from guard.interfaces import Clock, CredentialReader, Labeller, LedgerStore, Watermarker
 from guard.picture_file import PictureFile, open_picture
-from guard.provenance.manifest import ManifestFacts, ManifestKind
+from guard.provenance.manifest import EditOperation, ManifestFacts, ManifestKind
 from guard.provenance.sign import ClaimGenerator
 from guard.records import RGB8, ImageID, LabelMode, MarkReading, Receipt
 
@@ -51,6 +51,11 @@ class SigningRequest:
         mark: embed our watermark; False signs the bytes as they are, with one layer of marking only.
         label: visible label to composite.
         model_name, model_revision, model_id: what made the pixels, when known.
+        edit: what the model did, for kind edited.
+        source_type: digitalSourceType of the making where the usual one of the kind does not fit; for kind imported,
+            how the file was made elsewhere, where that is known and the file carries no credentials that say it.
+        prompt, negative_prompt: put into the file, in an assertion of their own; empty leaves them out.
+        redact: labels of assertions of the file's own manifest that are taken out, for instance ``PROMPT_LABEL``.
         title: name shown by viewers; empty for the image id.
         tenant: whose registry row it is.
     """
@@ -64,6 +69,11 @@ class SigningRequest:
     model_name: str = ""
     model_revision: str = ""
     model_id: str = ""
+    edit: EditOperation = EditOperation.EDITED
+    source_type: str | None = None
+    prompt: str = ""
+    negative_prompt: str = ""
+    redact: tuple[str, ...] = ()
     title: str = ""
     tenant: str = "local"
 

@@ -1,8 +1,9 @@
 """An oracle for the asset rubrics of the C2PA conformance programme 0.2, specification 2.4, over crJSON.
 
-Our own code after the official rules (c2pa-org/conformance-public, asset-rubrics/, 2026-08-06): ``RULES`` has one entry
-for each rule of asset-rubric-conformance0.2-spec2.4 and asset-rubric-integrity, under its official id; ``SIGNALS`` those
-of asset-rubric-signals-local that say how a picture came to be. A rule returns what is wrong, so empty means passed.
+Our own code after the official rules (c2pa-org/conformance-public, asset-rubrics/, 2026-08-06, CC BY 4.0): ``RULES``
+has one entry for each rule of asset-rubric-conformance0.2-spec2.4 and asset-rubric-integrity, under its official id;
+``SIGNALS`` those of asset-rubric-signals-local that say how a picture came to be. A rule returns what is wrong, so an
+empty list means passed.
 """
 
 from collections.abc import Callable, Iterator
@@ -78,10 +79,9 @@ RELATIONSHIPS = {"parentOf", "inputTo", "componentOf"}
 FORBIDDEN_REFERENCES = ("c2pa.actions", "c2pa.cloud-data", "c2pa.external-reference", "c2pa.hash", "c2pa.ingredient")
 IPTC, C2PA = "http://cv.iptc.org/newscodes/digitalsourcetype/", "http://c2pa.org/digitalsourcetype/"
 GENERATIVE = {
-    *(
-        IPTC + term
-        for term in ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic")
-    ),
+    IPTC + "trainedAlgorithmicMedia",
+    IPTC + "compositeWithTrainedAlgorithmicMedia",
+    IPTC + "compositeSynthetic",
     C2PA + "trainedAlgorithmicData",
 }
 

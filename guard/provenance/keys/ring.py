@@ -5,9 +5,10 @@
     signer/               the first key: chain.pem with key.pem (a file) or key.uri (a key elsewhere, reference.py)
     signers/ID/           further ones, same files; request.pem while its certificate is awaited, ``retired`` at the end
 
-Among the keys that are active, the one whose certificate began last signs. So a certificate that is installed ahead of
-its time takes over by itself when it begins, and the old one stays usable until it expires or is retired. Certificates
-of retired keys are kept: what they signed stays verifiable by their anchors, which rotation never removes.
+Among the keys that are active, the one that became so last signs: when it was added (its id says when) or when its
+certificate began, whichever is later. So a certificate that is installed ahead of its time takes over by itself when it
+begins, and the old one stays usable until it expires or is retired. Certificates of retired keys are kept: what they
+signed stays verifiable by their anchors, which rotation never removes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from guard.provenance.keys.reference import MAX_REFERENCE_CHARS, parse_reference
 FIRST = "signer"
 FURTHER = "signers"
 CHAIN, KEY, URI, REQUEST, RETIRED = "chain.pem", "key.pem", "key.uri", "request.pem", "retired"
+ID_TIME = "%Y%m%dt%H%M%S%f"
+"""When a key was added, at the start of its id, UTC."""
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 
 
@@ -62,6 +65,16 @@ class SignerEntry:
     state: SignerState
     place: str
     chain: SigningChain | None
+
+    def active_since(self) -> datetime | None:
+        """Return when the key could first sign, or None without a certificate."""
+        if self.chain is None:
+            return None
+        try:
+            added = datetime.strptime(self.id.partition("-")[0], ID_TIME).replace(tzinfo=UTC)
+        except ValueError:  # the first key, or a folder that somebody named
+            return self.chain.not_before
+        return max(added, self.chain.not_before)
 
     def state_at(self, now: datetime) -> SignerState:
         """Return the state at another time."""
@@ -102,9 +115,9 @@ class KeyRing:
         """Return the key that signs now. Raises KeyMaterialError when every certificate has expired."""
         now = self._clock()
         active = [
-            (entry.chain.not_before, place, key)
+            (since, place, key)
             for place, (entry, key) in enumerate(self._keys)
-            if entry.chain is not None and entry.state_at(now) is SignerState.ACTIVE
+            if entry.state_at(now) is SignerState.ACTIVE and (since := entry.active_since()) is not None
         ]
         if not active:
             raise _none_usable(self.entries, now)

@@ -35,6 +35,7 @@ from guard.provenance.keys.ring import (
     CHAIN,
     FIRST,
     FURTHER,
+    ID_TIME,
     KEY,
     REQUEST,
     RETIRED,
@@ -131,8 +132,17 @@ def request_certificate(
     return _add(folder, files, now=now), request
 
 
-def use_service_key(folder: Path, *, reference: str, access: KeyAccess, now: datetime) -> SignerEntry:
+def use_service_key(
+    folder: Path, *, reference: str, anchors_pem: str | None, access: KeyAccess, now: datetime
+) -> SignerEntry:
     """Take a key of a signing service into use, with the certificate that the service holds for it.
+
+    Args:
+        folder: the key folder.
+        reference: https://HOST:PORT/KEY.
+        anchors_pem: the root of that certificate, added to the anchors for claim signers; None when it is there.
+        access: files for mutual TLS, deadline.
+        now: current time, timezone-aware.
 
     Raises:
         KeyMaterialError: the reference names no signing service, or its chain cannot be used.
@@ -143,6 +153,8 @@ def use_service_key(folder: Path, *, reference: str, access: KeyAccess, now: dat
         raise KeyMaterialError(f"{reference} names no signing service; expected https://HOST:PORT/KEY.")
     chain_pem = handle.certificate_chain()
     checked_chain(chain_pem, now=now).verify(handle.sign(PROBE), PROBE)
+    if anchors_pem is not None:
+        add_anchors(folder / layout.MANIFEST_ANCHORS, anchors_pem)
     files = {URI: (reference.strip().encode() + b"\n", False), CHAIN: (chain_pem.encode("ascii"), False)}
     return _find(folder, _add(folder, files, now=now), now=now)
 
@@ -220,6 +232,11 @@ def rotate_development(folder: Path, *, starts: datetime, now: datetime) -> Sign
         raise KeyMaterialError(f"{folder}/ca holds no intermediate authority: {exc}.") from exc
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
         raise KeyMaterialError(f"{folder}/ca/intermediate.key.pem holds no EC key.")
+    if starts >= issuer.not_valid_after_utc:
+        raise KeyMaterialError(
+            f"The development authority ends on {issuer.not_valid_after_utc:%Y-%m-%d}; a key cannot start afterwards.",
+            next_step="Choose an earlier start, or make a new key folder with `signet keys init`.",
+        )
     key = ec.generate_private_key(ec.SECP256R1())
     begins = now - BACKDATE if starts <= now else starts
     leaf = issue_leaf(
@@ -280,7 +297,7 @@ def add_anchors(file: Path, pem: str) -> int:
 def _add(folder: Path, files: dict[str, tuple[bytes, bool]], *, now: datetime) -> str:
     """Write a further signing key's folder; returns its id."""
     layout.read_environment(folder)
-    entry_id = f"{now.astimezone(UTC):%Y%m%dt%H%M%S%f}-{secrets.token_hex(2)}"
+    entry_id = f"{now.astimezone(UTC).strftime(ID_TIME)}-{secrets.token_hex(2)}"
     place = folder / FURTHER / entry_id
     place.parent.mkdir(mode=0o700, exist_ok=True)
     try:

@@ -263,6 +263,17 @@ def test_two_rotations_at_one_moment_the_later_one_signs(folder: Path) -> None:
     assert ring.current() is ring.get(second.id)
 
 
+def test_a_key_that_is_added_later_signs_though_its_certificate_is_older(folder: Path) -> None:
+    """The key of a signing service that has run for months is taken into use today."""
+    entry_id, request = request_certificate(
+        folder, subject=SUBJECT, algorithm="es256", reference=None, access=KeyAccess(), now=NOW
+    )
+    chain = Authority().issue(request, begins=NOW - 30 * DAY)
+    install_certificate(folder, chain, anchors_pem=None, access=KeyAccess(), now=NOW)
+    ring = KeyFolder.load(folder, now=NOW).ring
+    assert ring.current() is ring.get(entry_id)
+
+
 # --- retirement ------------------------------------------------------------------------------------------------------
 
 

@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
-from detectors.evidence import DetectorResult, Evidence, Failed, Family, Skipped
+from detectors.evidence import DetectorResult, Evidence, Failed, Family, Picture, Skipped
 from detectors.fusion import fuse
-from detectors.interfaces import Detector
+from detectors.interfaces import Detector, Illustrator
 from detectors.policy import DetectionPolicy
 from detectors.upload import Upload
 from detectors.verdict import Verdict
@@ -103,6 +103,18 @@ class DetectionEngine:
             policy_id=self._policy.id,
             policy_digest=self._digest,
         )
+
+    def illustrate(self, upload: Upload, *, families: frozenset[Family] | None = None) -> tuple[Picture, ...]:
+        """Return pictures of what the enabled detectors looked at, for a report page; a broken one is left out."""
+        chosen = [d for d in self._detectors if families is None or d.family in families]
+        found: list[Picture] = []
+        for detector in chosen:
+            if isinstance(detector, Illustrator):
+                try:
+                    found += detector.illustrate(upload)
+                except GuardError:  # the report has the detector's own Failed; a missing picture adds nothing
+                    continue
+        return tuple(found)
 
 
 def _collect(detector: Detector, future: Future[Evidence | Skipped]) -> DetectorResult:

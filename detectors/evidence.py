@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from guard.records import RGB8
+
 
 class Family(StrEnum):
     """Families whose members are not independent of one another; log-likelihood ratios are capped per family."""
@@ -60,6 +62,21 @@ class Observation:
     name: str
     value: str
     where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """Something to look at beside the words: a spectrum, a map; drawn on request, never part of a score.
+
+    Attributes:
+        evidence_id: id of the evidence that it belongs to.
+        caption: what is shown, how to read it and what it cannot tell.
+        pixels: (H, W, 3) uint8, at most about 600 px a side.
+    """
+
+    evidence_id: str
+    caption: str
+    pixels: RGB8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from detectors.evidence import Evidence, Family, Skipped, Technique
+from detectors.evidence import Evidence, Family, Picture, Skipped, Technique
 from detectors.upload import Upload
 from guard.credentials import CredentialReport
 from guard.records import Fingerprints, ImageID
@@ -45,6 +45,15 @@ class Detector(Protocol):
 
     def examine(self, upload: Upload) -> Evidence | Skipped:
         """Return what was found. Raises DetectorError (or any StageError) when it cannot run."""
+        ...
+
+
+@runtime_checkable
+class Illustrator(Protocol):
+    """A detector that can also show what it looked at."""
+
+    def illustrate(self, upload: Upload) -> tuple[Picture, ...]:
+        """Return pictures for a person; empty when the upload is outside the detector's domain."""
         ...
 
 

@@ -56,8 +56,10 @@ def fit_linear(features: Matrix, labels: Labels, weights: Scores, *, penalty: fl
     point = np.zeros(inputs.shape[1] + 1)
     ahead, momentum = point.copy(), 1.0
     for _ in range(MAX_STEPS):
-        error = share * (_sigmoid(inputs @ ahead[:-1] + ahead[-1]) - target)
-        gradient = np.append(inputs.T @ error + penalty * ahead[:-1], error.sum())
+        # float32 vectors on both sides: a float64 one would convert the whole matrix in every step
+        logits = inputs @ ahead[:-1].astype(np.float32) + ahead[-1]
+        error = share * (_sigmoid(logits) - target)
+        gradient = np.append(error.astype(np.float32) @ inputs + penalty * ahead[:-1], error.sum())
         following = ahead - step * gradient
         grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = following + (momentum - 1) / grown * (following - point)
@@ -90,10 +92,11 @@ def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _largest_eigenvalue(inputs: NDArray[np.float32], share: Scores) -> float:
-    vector = np.ones(inputs.shape[1])
+    vector = np.ones(inputs.shape[1], np.float32)
+    weights = share.astype(np.float32)
     value = 1.0
     for _ in range(20):
-        vector = inputs.T @ (share * (inputs @ vector))
+        vector = (weights * (inputs @ vector)) @ inputs
         value = float(np.linalg.norm(vector)) or 1.0
         vector = vector / value
     return value

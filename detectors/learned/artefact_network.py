@@ -7,9 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.domain import outside_domain
 from detectors.calibration.judgement import judge_crops
-from detectors.crops import Crop
-from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
+from detectors.crops import Crop, choose_crops
+from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Picture, Skipped, Technique
+from detectors.learned.heat_map import CAPTION, heat_picture, window_scores
 from detectors.scoring import ScoringModel
 from detectors.upload import Upload
 
@@ -59,6 +61,17 @@ class ArtefactNetworkDetector:
             generator_shares=shares,
             observations=(*judged.observations, *_shares_shown(shares)),
         )
+
+    def illustrate(self, upload: Upload) -> tuple[Picture, ...]:
+        """Return the map of window scores over the picture."""
+        card = self._model.card
+        if outside_domain(upload, choose_crops(upload.pixels), card.domain):
+            return ()
+        scores = window_scores(upload.pixels, self._scores)
+        if scores is None:
+            return ()
+        ratios = np.vectorize(card.llr_nats, otypes=[np.float32])(scores.astype(float))
+        return (Picture(evidence_id=self.id, caption=CAPTION, pixels=heat_picture(upload.pixels, ratios)),)
 
     def _scores(self, crops: tuple[Crop, ...]) -> NDArray[np.float32]:
         return self._outputs(crops)[:, 0]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.domain import outside_domain
 from detectors.calibration.judgement import judge_crops
-from detectors.crops import Crop
-from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
+from detectors.crops import Crop, choose_crops
+from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Picture, Skipped, Technique
 from detectors.scoring import ScoringModel
 from detectors.statistical.features import GROUPS, feature_vector
+from detectors.statistical.pictures import RESIDUAL_CAPTION, SPECTRUM_CAPTION, residual_picture, spectrum_picture
 from detectors.upload import Upload
 
 
@@ -47,6 +49,16 @@ class PixelStatisticsDetector:
             raw_score=judged.score,
             llr_nats=judged.llr_nats,
             observations=(*judged.observations, *self._groups(judged.crops)),
+        )
+
+    def illustrate(self, upload: Upload) -> tuple[Picture, ...]:
+        """Return the spectrum of the examined crops and the map of fine detail."""
+        crops = choose_crops(upload.pixels)
+        if outside_domain(upload, crops, self._model.card.domain):
+            return ()
+        return (
+            Picture(evidence_id=self.id, caption=SPECTRUM_CAPTION, pixels=spectrum_picture(crops)),
+            Picture(evidence_id=self.id, caption=RESIDUAL_CAPTION, pixels=residual_picture(upload.pixels)),
         )
 
     def _scores(self, crops: tuple[Crop, ...]) -> NDArray[np.float32]:

@@ -50,13 +50,15 @@ ALLOWED: dict[str, list[str]] = {
     "guard.records": ["guard.errors", "guard.credentials"],
     "guard.interfaces": ["guard.records", "guard.credentials"],
     "guard.media": ["guard.errors", "guard.records"],
-    "guard.fingerprint": ["guard.errors", "guard.records", "guard.media"],
+    "guard.iscc": ["guard.errors", "guard.records"],
+    "guard.fingerprint": ["guard.errors", "guard.records", "guard.media", "guard.iscc"],
     "guard.strict_yaml": ["guard.errors"],
     "guard.weights": ["guard.errors"],
     "guard.inference": ["guard.errors"],
     "guard.isolation_worker": ["guard.errors"],
     "guard.isolation": ["guard.errors", "guard.isolation_worker"],
-    "guard.settings": ["guard.errors"],
+    "guard.tenant": [],
+    "guard.settings": ["guard.errors", "guard.tenant"],
     "guard.policy": ["guard.errors", "guard.records", "guard.strict_yaml"],
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
@@ -68,7 +70,7 @@ ALLOWED: dict[str, list[str]] = {
     # guard: measures stages through their Protocols, imports none
     "guard.robustness": [*_BASE, "guard.interfaces", "guard.media", "guard.fingerprint"],
     # guard: flow and composition root
-    "guard.admission": ["guard.errors", "guard.records"],
+    "guard.admission": ["guard.errors", "guard.records", "guard.tenant"],
     "guard.check_runner": ["guard.errors", "guard.records"],
     "guard.stopwatch": [],
     "guard.pipeline": [
@@ -174,6 +176,12 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "detectors.statistical": [*_EVIDENCE, *_PIXELS],
     "detectors.learned": [*_EVIDENCE, *_PIXELS],
+    "detectors.pixel_models": [
+        "detectors.interfaces",
+        "detectors.scoring",
+        "detectors.statistical",
+        "detectors.learned",
+    ],
     # detectors: judgement
     "detectors.fusion": [
         "guard.errors",
@@ -220,7 +228,7 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.fusion",
         "detectors.report",
         "detectors.engine",
-        *_PIXELS,
+        "detectors.pixel_models",
         *_FAMILIES,
     ],
     "detectors.__init__": [
@@ -233,7 +241,7 @@ ALLOWED: dict[str, list[str]] = {
     # gateway: what a running service needs
     "gateway.wire": [*_BASE, "guard.admission", "guard.media"],
     "gateway.metrics": [],
-    "gateway.auth": list(_GATEWAY_BASE),
+    "gateway.auth": [*_GATEWAY_BASE, "guard.tenant"],
     "gateway.logs": ["guard.errors", "guard.version"],
     "gateway.problems": ["guard.errors"],
     "gateway.prompt_evaluation": [

@@ -33,6 +33,7 @@ import pdqhash
 from numpy.typing import NDArray
 
 from guard.errors import MediaError, UnsupportedMediaError
+from guard.iscc import image_code
 from guard.media import luma
 from guard.records import RGB8, Fingerprints, Geometry
 
@@ -106,7 +107,7 @@ def fingerprints(pixels: RGB8) -> Fingerprints:
     """
     _check(pixels)
     pdq, quality = _pdq(pixels)
-    return Fingerprints(pdq=pdq, pdq_quality=quality, thumbnail=_thumbnail(pixels))
+    return Fingerprints(pdq=pdq, pdq_quality=quality, thumbnail=_thumbnail(pixels), iscc=image_code(pixels).hex())
 
 
 def pdq_variants(pixels: RGB8) -> tuple[str, ...]:

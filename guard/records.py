@@ -252,11 +252,13 @@ class Fingerprints:
         pdq_quality: 0..100; below 50 the hash is not discriminative (PDQ reference, section "quality").
         thumbnail: small luma picture as text (``guard.fingerprint``), against which a crop can be confirmed; empty
             when it was erased or never made.
+        iscc: 256-bit ISCC Image-Code (``guard.iscc``) as 64 hex digits, by which others search; empty when not made.
     """
 
     pdq: str
     pdq_quality: int
     thumbnail: str = ""
+    iscc: str = ""
 
 
 # --- records of the flow: constructed by guard/pipeline.py only ------------------------------------------------------

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from guard.errors import LedgerError
-from guard.ledger.tables import APPLICATION_ID, SCHEMA_VERSION, metadata, trigger_statements
+from guard.ledger.tables import APPLICATION_ID, SCHEMA_VERSION, image_codes, metadata, trigger_statements
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another process's transaction; an append holds the lock for some 4 ms (measured)."""
@@ -165,6 +165,7 @@ class Database:
         names = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
         if version or names:
             self._check_format(connection)
+            image_codes.create(connection, checkfirst=True)  # files made before it existed
             return
         metadata.create_all(connection, checkfirst=False)
         for statement in trigger_statements():

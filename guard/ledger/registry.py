@@ -1,7 +1,7 @@
 """The registry of released images: rows that trace a stripped copy to its manifest, and the ways to find one.
 
-Look-ups by image id, SHA-256 and manifest label go through B-trees; by PDQ hash through ``SimilarIndex``, which is
-brought up to date before each search.
+Look-ups by image id, SHA-256 and manifest label go through B-trees; by PDQ hash and ISCC through a ``SimilarIndex``
+each, which is brought up to date before each search.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 from collections.abc import Container, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, select
+from sqlalchemy import Column, ColumnElement, RowMapping, select
 
 from guard.errors import LedgerError
 from guard.interfaces import Registration
 from guard.ledger.database import Database
 from guard.ledger.similar_index import PDQ_BYTES, SimilarIndex
-from guard.ledger.tables import entries, registrations
+from guard.ledger.tables import entries, image_codes, registrations
 from guard.records import Fingerprints, ImageID
 
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
@@ -25,6 +25,7 @@ MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
 _PDQ = re.compile(r"[0-9a-f]{64}")
 _FETCH = 500  # ids a query; SQLite's limit on bound values is 32766
+_ROWS = select(registrations, image_codes.c.iscc).outerjoin(image_codes, image_codes.c.idx == registrations.c.idx)
 
 
 class Registry:
@@ -32,7 +33,8 @@ class Registry:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._similar = SimilarIndex()
+        self._pdq = SimilarIndex()
+        self._iscc = SimilarIndex()
 
     def by_image_id(self, image_id: ImageID) -> Registration | None:
         """Return the registration of an image id, or None."""
@@ -52,15 +54,28 @@ class Registry:
         Raises:
             LedgerError: ``pdq`` is not 64 hex digits, or the database failed.
         """
-        raw = pdq_bytes(pdq)
-        self._update_index()
-        hits = self._similar.search(raw, max_distance=max_distance)[:limit]
-        rows = self._rows([index for index, _ in hits])
-        return [(rows[index], distance) for index, distance in hits]
+        return self._search(self._pdq, registrations.c.pdq, pdq_bytes(pdq), max_distance, limit)
+
+    def similar_iscc(self, iscc: str, *, max_distance: int, limit: int) -> list[tuple[Registration, int]]:
+        """Return up to ``limit`` registrations within ``max_distance`` bits of an ISCC Image-Code, nearest first.
+
+        Raises:
+            LedgerError: ``iscc`` is not 64 hex digits, or the database failed.
+        """
+        return self._search(self._iscc, image_codes.c.iscc, code_bytes(iscc), max_distance, limit)
+
+    def _search(
+        self, index: SimilarIndex, column: Column[bytes], code: bytes, max_distance: int, limit: int
+    ) -> list[tuple[Registration, int]]:
+        """Search one index after bringing it up to date."""
+        self._update(index, column)
+        hits = index.search(code, max_distance=max_distance)[:limit]
+        rows = self._rows([number for number, _ in hits])
+        return [(rows[number], distance) for number, distance in hits]
 
     def _first(self, condition: ColumnElement[bool]) -> Registration | None:
         """Return the oldest registration that meets a condition, or None."""
-        query = select(registrations).where(condition).order_by(registrations.c.idx).limit(1)
+        query = _ROWS.where(condition).order_by(registrations.c.idx).limit(1)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else _registration(row)
@@ -71,21 +86,22 @@ class Registry:
         with self._database.read() as connection:
             for start in range(0, len(indices), _FETCH):
                 wanted = registrations.c.idx.in_(indices[start : start + _FETCH])
-                rows = connection.execute(select(registrations).where(wanted)).mappings()
+                rows = connection.execute(_ROWS.where(wanted)).mappings()
                 found |= {row["idx"]: _registration(row) for row in rows}
         return found
 
-    def _update_index(self) -> None:
+    def _update(self, index: SimilarIndex, column: Column[bytes]) -> None:
         """Read the hashes that came since the last search, from this or any other process."""
+        number = column.table.c.idx
         query = (
-            select(registrations.c.idx, registrations.c.pdq)
-            .where(registrations.c.idx > self._similar.last_id)
-            .order_by(registrations.c.idx)
+            select(number, column.label("code"))
+            .where(number > index.last_id)
+            .order_by(number)
             .execution_options(yield_per=10_000)
         )
         with self._database.read() as connection:
             for part in connection.execute(query).partitions():
-                self._similar.extend((row.idx, row.pdq) for row in part)
+                index.extend((row.idx, row.code) for row in part)
 
 
 class RecordedIDs(Container[str]):
@@ -138,6 +154,17 @@ def pdq_bytes(pdq: str) -> bytes:
     return bytes.fromhex(pdq)
 
 
+def code_bytes(iscc: str) -> bytes:
+    """Return the 32 bytes of an ISCC Image-Code's body.
+
+    Raises:
+        LedgerError: not 64 lower-case hex digits.
+    """
+    if not _PDQ.fullmatch(iscc):
+        raise LedgerError(f"Image-Code: got {len(iscc)} characters, expected 64 lower-case hex digits.")
+    return bytes.fromhex(iscc)
+
+
 def _registration(row: RowMapping) -> Registration:
     """Return the record of a row."""
     return Registration(
@@ -147,7 +174,10 @@ def _registration(row: RowMapping) -> Registration:
         manifest=row["manifest"],
         manifest_label=row["manifest_label"],
         fingerprints=Fingerprints(
-            pdq=row["pdq"].hex(), pdq_quality=row["pdq_quality"], thumbnail=row["thumbnail"] or ""
+            pdq=row["pdq"].hex(),
+            pdq_quality=row["pdq_quality"],
+            thumbnail=row["thumbnail"] or "",
+            iscc=row["iscc"].hex() if row["iscc"] else "",
         ),
         tenant=row["tenant"],
     )

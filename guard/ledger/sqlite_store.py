@@ -42,8 +42,8 @@ from guard.ledger.hash_tree import (
     verify_inclusion,
 )
 from guard.ledger.proofs import ConsistencyProof, EntryProof
-from guard.ledger.registry import RecordedIDs, Registry, registration_row
-from guard.ledger.tables import entries, heads, meta, nodes, of_one_image, registrations, signers
+from guard.ledger.registry import RecordedIDs, Registry, code_bytes, registration_row
+from guard.ledger.tables import entries, heads, image_codes, meta, nodes, of_one_image, registrations, signers
 from guard.records import ImageID, Receipt
 
 _READ_NODES = """
@@ -118,6 +118,9 @@ class SQLiteLedger:
                 if row is not None:
                     created_at = timestamp(self._clock.now())
                     connection.execute(insert(registrations), {**row, "idx": index, "created_at": created_at})
+                if registration is not None and registration.fingerprints.iscc:
+                    code = code_bytes(registration.fingerprints.iscc)
+                    connection.execute(insert(image_codes), {"idx": index, "iscc": code})
                 self._write_head(connection, index + 1, root)
                 return self._read_back(connection, index)
         except LedgerProofError as exc:
@@ -190,6 +193,18 @@ class SQLiteLedger:
             limit: most rows returned, so that flat pictures (all of one hash) cannot flood the caller.
         """
         return self._registry.similar(pdq, max_distance=max_distance, limit=limit)
+
+    def find_similar_iscc(
+        self, iscc: str, *, max_distance: int, limit: int = 100
+    ) -> Sequence[tuple[Registration, int]]:
+        """Return up to ``limit`` registrations within a Hamming distance of an ISCC Image-Code, nearest first.
+
+        Args:
+            iscc: 64 hex digits, the body of a 256-bit Image-Code.
+            max_distance: 0..256 bits.
+            limit: most rows returned.
+        """
+        return self._registry.similar_iscc(iscc, max_distance=max_distance, limit=limit)
 
     def recorded_ids(self) -> RecordedIDs:
         """Return a container that answers ``image_id in ...`` from the ledger, for ``FileImageStore.orphans``."""

@@ -8,6 +8,7 @@
     heads          size -> root and signature: one signed head for every size the ledger ever had
     signers        key id -> public key that signed heads
     registrations  idx of the release entry -> what traces a stripped copy to its manifest
+    image_codes    idx of the registration -> ISCC Image-Code: only leads to candidates, so nothing binds it
 
 The triggers stop accidents and honest software; a hostile owner of the file can drop them. What stops him is that
 every size has a signed head, and that the latest heads are known elsewhere (docs/ledger.md, "What it proves").
@@ -92,6 +93,13 @@ registrations = Table(
     Column("thumbnail_sha256", Text, nullable=False),
     Column("tenant", Text, nullable=False),
     Column("created_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+image_codes = Table(
+    "image_codes",
+    metadata,
+    Column("idx", Integer, ForeignKey("registrations.idx"), primary_key=True, autoincrement=False),
+    Column("iscc", LargeBinary, nullable=False),
     sqlite_strict=True,
 )
 

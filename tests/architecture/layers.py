@@ -62,7 +62,7 @@ ALLOWED: dict[str, list[str]] = {
     "guard.policy": ["guard.errors", "guard.records", "guard.strict_yaml"],
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
-    "guard.ledger": [*_STAGE, *_LEDGER_DATA, "guard.fingerprint"],
+    "guard.ledger": [*_STAGE, *_LEDGER_DATA, "guard.fingerprint", "guard.ledger.similar_index"],
     "guard.ledger.similar_index": [],
     "guard.protected_set": [*_STAGE, "guard.fingerprint", "guard.ledger.similar_index"],
     "guard.ledger.entry": [*_BASE, "guard.interfaces", "guard.ledger.canonical_json"],

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from guard.errors import KeyMaterialError, PluginError
 from guard.generation.catalogue import load_catalogue
@@ -29,7 +30,21 @@ from guard.picture_file import PictureFile, open_picture
 from guard.pipeline import Gateway, Stages
 from guard.policy.decide import Policy
 from guard.policy.load import load_named
-from guard.policy.schema import ClassifierEntry, NudityEntry, ProtectedSetEntry, TermsEntry, UncheckedEntry
+from guard.policy.schema import (
+    ClassifierEntry,
+    GuardEntry,
+    ModerationEntry,
+    NudityEntry,
+    PluginEntry,
+    PromptEntry,
+    ProtectedSetEntry,
+    TermsEntry,
+    UncheckedEntry,
+)
+from guard.prompt_check.generative_guard import GenerativeGuard
+from guard.prompt_check.hf_classifier import HFClassifier
+from guard.prompt_check.interfaces import PromptTextChecker
+from guard.prompt_check.moderation_endpoint import Endpoint, ModerationEndpoint
 from guard.prompt_check.term_rules import TermChecker
 from guard.prompt_check.text_classifier import TextClassifier
 from guard.protected_set.checker import ProtectedSetChecker
@@ -43,6 +58,7 @@ from guard.provenance.self_test import SelfTest, run_self_test
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
 from guard.provenance.time_stamp import TimeStampPolicy, TimeStampSource
 from guard.provenance.trust import TrustAnchors, load_anchors
+from guard.provenance.trust_store import TrustStore
 from guard.recovery import ManifestRecovery
 from guard.settings import Settings
 from guard.signing.flow import FileSigner
@@ -95,10 +111,15 @@ class Core:
 
     @cached_property
     def anchors(self) -> TrustAnchors:
-        """Return everybody whose signature is trusted here: the operator's list and our own root."""
+        """Return everybody whose signature is trusted here: our own root, the operator's file, the trust lists.
+
+        Raises:
+            KeyMaterialError: a file is unreadable, or a trust list was changed after it was imported.
+        """
         listed = self.settings.trust_anchors
         extra = load_anchors(manifest_files=(listed,)) if listed is not None else TrustAnchors()
-        return self.keys.anchors.plus(extra) if self.has_keys else extra
+        lists = TrustStore(self.settings.trust_folder).anchors()
+        return (self.keys.anchors if self.has_keys else TrustAnchors()).plus(extra).plus(lists)
 
     @cached_property
     def pool(self) -> WorkerPool:
@@ -163,7 +184,7 @@ class Core:
             self.settings.tsa_url,
             policy=TimeStampPolicy(self.settings.tsa_policy),
             deadline_s=self.settings.tsa_deadline_s,
-            anchors_pem=self.anchors.tsa_pem,
+            anchors_pem=self.anchors.all_tsa_pem(),
         )
         self._to_close.append(source)
         return source
@@ -273,17 +294,26 @@ def build_generators(settings: Settings) -> dict[str, ImageGenerator]:
     return {model_id: DiffusersGenerator(spec) for model_id, spec in specs.items()}
 
 
-def build_prompt_checkers(policy: Policy, *, terms: Path) -> Sequence[TermChecker | TextClassifier]:
+def build_prompt_checkers(policy: Policy, *, terms: Path) -> Sequence[PromptTextChecker]:
     """Return the prompt checkers that a policy lists. Raises ConfigError when one cannot run here."""
-    checkers: list[TermChecker | TextClassifier] = []
-    for entry in policy.document.checkers.prompt:
-        if isinstance(entry, TermsEntry):
-            checkers.append(TermChecker(folder=terms, lists=entry.lists))
-        elif isinstance(entry, ClassifierEntry):
-            checkers.append(TextClassifier(report_above=entry.report_above))
-        else:
-            raise PluginError(f"The policy {policy.id} lists the prompt checker {entry.id!r}, which is not there.")
-    return checkers
+    return [_prompt_checker(entry, policy, terms) for entry in policy.document.checkers.prompt]
+
+
+def _prompt_checker(entry: PromptEntry, policy: Policy, terms: Path) -> PromptTextChecker:
+    """Return the checker of one entry."""
+    if isinstance(entry, TermsEntry):
+        return TermChecker(folder=terms, lists=entry.lists)
+    if isinstance(entry, ClassifierEntry):
+        return TextClassifier(report_above=entry.report_above)
+    if isinstance(entry, PluginEntry):
+        raise PluginError(f"The policy {policy.id} lists the prompt checker {entry.id!r}, which is not there.")
+    given: dict[str, Any] = entry.model_dump(mode="json", exclude={"id", "folder", "report_above", "severity"})
+    common: dict[str, Any] = {"checker_id": entry.id, "report_above": entry.report_above, "severity": entry.severity}
+    if isinstance(entry, ModerationEntry):
+        return ModerationEndpoint(endpoint=Endpoint(**given), **common)
+    if isinstance(entry, GuardEntry):
+        return GenerativeGuard(folder=Path(entry.folder), **given, **common)
+    return HFClassifier(folder=Path(entry.folder), **given, **common)
 
 
 def build_image_checkers(policy: Policy, *, core: Core) -> Sequence[ImageChecker]:

@@ -57,6 +57,7 @@ class Stage(StrEnum):
 Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Severity: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SEVERITY)]
 CheckerID: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$", max_length=80)]
+Digest: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
 
 
@@ -94,6 +95,69 @@ class ClassifierEntry(_Strict):
 
     id: Literal["prompt.classifier"]
     report_above: Probability = 0.2
+
+
+class HFClassifierEntry(_Strict):
+    """``prompt.hf.*``: a Hugging Face text classifier in a local folder, pinned by its content digest.
+
+    Attributes:
+        folder: model folder with ``digests.json``.
+        digest: SHA-256 over its files (``guard.weights.content_digest``).
+        labels: the model's label -> category.
+        severity: of every finding.
+        max_tokens: length of the windows that long texts are read in.
+    """
+
+    id: Annotated[str, Field(pattern=r"^prompt\.hf\.[a-z0-9_]+$")]
+    folder: str
+    digest: Digest
+    labels: dict[str, Category] = Field(min_length=1)
+    report_above: Probability = 0.5
+    severity: Severity = 3
+    max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
+
+
+class GuardEntry(_Strict):
+    """``prompt.guard.*``: a generative guard model in a local folder, pinned by its content digest.
+
+    Attributes:
+        folder, digest: as for ``prompt.hf.*``.
+        style: the family, which says how it is asked.
+        otherwise: category of an unsafe answer that names none.
+        severity: of every finding.
+    """
+
+    id: Annotated[str, Field(pattern=r"^prompt\.guard\.[a-z0-9_]+$")]
+    folder: str
+    digest: Digest
+    style: Literal["llama_guard", "shield_gemma", "qwen3_guard"]
+    otherwise: Category = Category.SHOCKING
+    report_above: Probability = 0.5
+    severity: Severity = 3
+
+
+class ModerationEntry(_Strict):
+    """``prompt.moderation.*``: an OpenAI-compatible moderation endpoint; prompts leave the machine.
+
+    Attributes:
+        url: the full address; https, or this machine.
+        model: model to ask for, or none for the endpoint's default.
+        api_key_env: environment variable with the key; keys never stand in a policy.
+        timeout_s: seconds for the whole call.
+        on_failure: ``withhold`` releases nothing without an answer; ``degrade`` goes on with the other checkers.
+        failures, cooldown_s: after so many failures in a row it is not asked for so long.
+    """
+
+    id: Annotated[str, Field(pattern=r"^prompt\.moderation\.[a-z0-9_]+$")]
+    url: Annotated[str, Field(pattern=r"^https?://", max_length=500)]
+    model: str | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=30)] = 2.0
+    on_failure: Literal["withhold", "degrade"] = "withhold"
+    failures: Annotated[int, Field(ge=1, le=100)] = 3
+    cooldown_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    report_above: Probability = 0.5
+    severity: Severity = 3
 
 
 class NudityClass(_Strict):
@@ -134,14 +198,23 @@ class PluginEntry(_Strict):
 def _entry_kind(value: Any) -> str:
     """Return which entry model a mapping belongs to; everything that is not built in is a plug-in's."""
     entry_id = value.get("id") if isinstance(value, dict) else getattr(value, "id", None)
-    return entry_id if entry_id in _BUILT_IN else "plugin"
+    if entry_id in _BUILT_IN:
+        return str(entry_id)
+    family = next((prefix for prefix in _FAMILIES if str(entry_id).startswith(f"{prefix}.")), None)
+    return family or "plugin"
 
 
 _BUILT_IN = ("prompt.terms", "prompt.classifier", "image.nudity", "image.protected", "image.unsafe_unchecked")
 
+_FAMILIES = ("prompt.hf", "prompt.guard", "prompt.moderation")
+"""Beginnings of ids of which a policy may list several instances."""
+
 PromptEntry: TypeAlias = Annotated[
     Annotated[TermsEntry, Tag("prompt.terms")]
     | Annotated[ClassifierEntry, Tag("prompt.classifier")]
+    | Annotated[HFClassifierEntry, Tag("prompt.hf")]
+    | Annotated[GuardEntry, Tag("prompt.guard")]
+    | Annotated[ModerationEntry, Tag("prompt.moderation")]
     | Annotated[PluginEntry, Tag("plugin")],
     Discriminator(_entry_kind),
 ]

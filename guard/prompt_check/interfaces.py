@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from guard.records import Finding
+from guard.records import AdmittedRequest, Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +37,12 @@ class TextChecker(Protocol):
         Raises:
             CheckError: it cannot decide.
         """
+        ...
+
+
+class PromptTextChecker(TextChecker, Protocol):
+    """A checker for requests and for single texts alike: what every checker of this package is."""
+
+    def check(self, request: AdmittedRequest) -> Sequence[Finding]:
+        """Return what was found in the texts of a request. Raises CheckError when it cannot decide."""
         ...

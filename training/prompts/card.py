@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.prompts.data import NATURAL_BENIGN, NON_COMMERCIAL, TEXT_TO_IMAGE_RISKY, Row
+from training.prompts.data import FOLDS, NATURAL_BENIGN, NON_COMMERCIAL, TEXT_TO_IMAGE_RISKY, Row
 from training.prompts.distil import DIMENSIONS, ENCODER_SHA256
 
 _HEAD = """# Prompt model
@@ -19,52 +19,68 @@ P(violating) of a text-to-image prompt, and what kind of violation it would be. 
 
 - **Architecture**: sum of two views in one ONNX graph. *Spelling*: logistic regression on hashed character n-grams
   (2-5, inside words) and word n-grams (1-2), TF-IDF. *Meaning*: {dimensions}-dimensional word-piece vectors distilled
-  from all-MiniLM-L6-v2 (Apache-2.0, weights SHA-256 `{encoder}`) and trained further, a width-3 context layer,
-  attention pooling, one hidden layer. Calibrated by logistic regression on scores of held-out sources.
-- **Input**: text, undisguised by `guard/prompt_check/normalise.py`. **Output**: `violating`, `categories`.
-- **Size**: {size:.1f} MB. **Training data**: `{data}`, SHA-256 `{data_digest}`.
+  from all-MiniLM-L6-v2 (Apache-2.0, weights SHA-256 `{encoder}`) and trained further, two width-3 context layers,
+  attention pooling, one hidden layer that also learns to tell that encoder's sentence vectors. Calibrated by logistic
+  regression on scores of held-out sources.
+- **Input**: text, undisguised (`guard/prompt_check/normalise.py`) and with words of eleven other languages read as
+  English ones (`guard/prompt_check/glosses.txt`). **Output**: `violating`, `categories`.
+- **Size**: {size:.1f} MB. **Training data**: `{data}`, SHA-256 `{data_digest}`, the project's own look-alikes,
+  contrasts, joined texts, token soups and telegraphic texts; noisy labels that a model of the other rows contradicts
+  count less or not at all (`training/prompts/clean.py`).
 - **Not for**: chat moderation, minors (hard rules in `guard/prompt_check/hard_rules.yaml` do that), trademarks.
 """
-_MEANING = """## Figures
+_PROTOCOL = """## Figures
 
-Every figure is from models that never saw the *source* of the row ({folds} groups of sources held out in turn).
-Violating side: {risky}; many of these rows are labelled from pictures or by detectors and are harmless as text, so
-recall is pessimistic. Harmless side: {benign}.
-Intervals: bootstrap (AUROC) and Wilson (shares), 95 %.
-
-| figure | shipped (no CC-BY-NC source) | with CC-BY-NC sources |
-|---|---|---|
+Every figure is from models that never saw the *source* of the row: two groups of sources held out in turn, each with a
+threshold of its own on its own natural harmless prompts. The baseline (TF-IDF and logistic regression,
+`training/prompts/baseline.py`) has the same rows, split and thresholds. Violating side: {risky}; many of these rows
+are labelled from pictures or by detectors and are harmless as text, so recall is pessimistic. Harmless side: {benign};
+its noisiest source is dancegrpo_video_prompts (users' prompts nobody read), which fixes most of the 1 % threshold.
+Intervals: bootstrap (AUROC) and Wilson (shares), 95 %. No CC-BY-NC source is trained on.
 """
+_LOOKS = {
+    "look_alike_own": "own look-alikes, templates held out",
+    "look_alike_own_contrasts_one": "own contrasts, held out",
+    "look_alike_own_contrasts_two": "own contrasts, held out",
+    "look_alike_own_templates": "own risky and harmless templates",
+    "look_alike_adversarial_nibbler": "Adversarial Nibbler",
+    "look_alike_hatecheck": "HateCheck",
+}
 
 
 def _share(value: dict[str, float]) -> str:
     return f"{value['share']:.3f} ({value['low']:.3f}-{value['high']:.3f}, n = {value['n']})"
 
 
-def _row(label: str, found: list[dict[str, Any] | None], key: str) -> str:
-    """Return one line of the table; the columns are the sums of the reports."""
-    cells = []
-    for report in found:
-        value = report["sum"].get(key) if report else None
-        if value is None:
-            cells.append("not run")
-        elif key == "auroc":
-            low, high = report["sum"]["auroc_95"]  # type: ignore[index]
-            cells.append(f"{value:.3f} ({low:.3f}-{high:.3f})")
-        elif "flagged_1" in value:
-            within = f"; unsafe against safe AUROC {value['auroc']:.3f}" if "auroc" in value else ""
-            cells.append(_share(value["flagged_1"]) + within)
-        else:
-            cells.append(_share(value))
-    return f"| {label} | {' | '.join(cells)} |\n"
+def _area(found: dict[str, Any]) -> str:
+    low, high = found["auroc_95"]
+    return f"{found['auroc']:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _fold_table(fold: dict[str, Any]) -> str:
+    """Return the tables of one fold: the sum, its views, the baseline."""
+    columns = ("sum", "spelling", "meaning", "baseline")
+    text = f"| figure | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n"
+    text += f"| AUROC | {' | '.join(_area(fold[name]) for name in columns)} |\n"
+    for label, key in (("recall at 1 % false positives", "recall_1"), ("recall at 5 %", "recall_5")):
+        text += f"| {label} | {' | '.join(_share(fold[name][key]) for name in columns)} |\n"
+    for source in fold["sum"]["recall_1_by_source"]:
+        cells = " | ".join(_share(fold[name]["recall_1_by_source"][source]) for name in columns)
+        text += f"| recall at 1 %: {source} | {cells} |\n"
+    for key, label in _LOOKS.items():
+        if key not in fold["sum"]:
+            continue
+        flagged = " | ".join(_share(fold[name][key]["flagged_1"]) for name in columns)
+        text += f"| harmless flagged: {label} | {flagged} |\n"
+        if "auroc" in fold["sum"][key]:
+            inside = " | ".join(format(fold[name][key]["auroc"], ".3f") for name in columns)
+            text += f"| AUROC inside: {label} | {inside} |\n"
+    return text + "\n"
 
 
 def write_card(out: Path, rows: Sequence[Row], work: Path, *, data: Path) -> None:
     """Write ``README.md`` and ``digests.json`` beside ``model.onnx`` and ``vocab.txt``."""
-    reports = [
-        json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-        for file in (work / "figures-shipped.json", work / "figures-all.json")
-    ]
+    report = json.loads((work / "figures-shipped.json").read_text(encoding="utf-8"))
     text = _HEAD.format(
         dimensions=DIMENSIONS,
         encoder=ENCODER_SHA256,
@@ -72,30 +88,14 @@ def write_card(out: Path, rows: Sequence[Row], work: Path, *, data: Path) -> Non
         data=data.name,
         data_digest=hashlib.sha256(data.read_bytes()).hexdigest(),
     )
-    text += "\n" + _MEANING.format(
-        folds="two", risky=", ".join(sorted(TEXT_TO_IMAGE_RISKY)), benign=", ".join(sorted(NATURAL_BENIGN))
+    text += "\n" + _PROTOCOL.format(
+        risky=", ".join(sorted(TEXT_TO_IMAGE_RISKY)), benign=", ".join(sorted(NATURAL_BENIGN))
     )
-    for label, key in (
-        ("AUROC, violating against natural harmless (English)", "auroc"),
-        ("recall at 1 % false positives", "recall_1"),
-        ("recall at 5 % false positives", "recall_5"),
-        ("look-alike harmless flagged at the 1 % threshold: own look-alikes, templates held out", "look_alike_own"),
-        ("... HateCheck", "look_alike_hatecheck"),
-        ("... own risky and harmless templates", "look_alike_own_templates"),
-        ("... Adversarial Nibbler", "look_alike_adversarial_nibbler"),
-    ):
-        text += _row(label, reports, key)
-    shipped = reports[0] or {}
-    text += "\nRecall at 1 % false positives by source:\n\n| source | recall |\n|---|---|\n"
-    for source, value in shipped["sum"]["recall_1_by_source"].items():
-        text += f"| {source} | {_share(value)} |\n"
+    for fold, sources in FOLDS.items():
+        text += f"\n### Held out: {', '.join(sorted(sources))}\n\n{_fold_table(report[fold])}"
     text += (
-        f"\nThe views alone: spelling AUROC {shipped['spelling']['auroc']:.3f}, "
-        f"meaning {shipped['meaning']['auroc']:.3f}. Expected calibration error of the sum (15 bins, the training mix "
-        f"of labels): {shipped['calibration_error']:.3f}.\n"
-        f"Logit thresholds: 1 % {shipped['sum']['threshold_1']}, 5 % {shipped['sum']['threshold_5']}.\n"
-    )
-    text += (
+        f"Expected calibration error of the sum on held-out sources (15 bins, "
+        f"{report['violating_share']:.0%} violating): {report['calibration_error']:.3f}.\n"
         "\n## Sources that trained the shipped model\n\n| source | licence | rows | violating |\n|---|---|---|---|\n"
     )
     sizes = Counter((row.source, row.licence) for row in rows)

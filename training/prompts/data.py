@@ -82,6 +82,7 @@ class Row:
     weight: float
     pair: int | None
     domain: str = "image"
+    noisy: bool = False
 
     @property
     def headed(self) -> tuple[int, ...]:
@@ -120,6 +121,7 @@ def read_rows(path: Path) -> list[Row]:
                     weight=row_weight(raw),
                     pair=raw.get("pair"),
                     domain=raw.get("domain") or "image",
+                    noisy=str(raw.get("noise", "")).startswith(("unlabelled", "image-derived")),
                 )
             )
     return rows

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from training.prompts.data import JOINED_WEIGHT, NATURAL_BENIGN, TEXT_TO_IMAGE_RISKY, Row
+from training.prompts.data import JOINED_WEIGHT, MADE_WEIGHT, NATURAL_BENIGN, TEXT_TO_IMAGE_RISKY, Row
 
 
 def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
@@ -59,7 +59,7 @@ def figures(rows: Sequence[Row], scores: np.ndarray, *, seed: int) -> dict[str, 
     source = np.array([row.source for row in rows])
     label = np.array([row.label for row in rows])
     english = np.array([row.language == "en" for row in rows])
-    whole = np.array([row.weight != JOINED_WEIGHT for row in rows])
+    whole = np.array([row.weight not in (JOINED_WEIGHT, MADE_WEIGHT) for row in rows])
     seen = np.isfinite(scores) & english & whole
     risky = seen & (label == 1) & np.isin(source, list(TEXT_TO_IMAGE_RISKY))
     benign = seen & (label == 0) & np.isin(source, list(NATURAL_BENIGN))
@@ -79,12 +79,14 @@ def figures(rows: Sequence[Row], scores: np.ndarray, *, seed: int) -> dict[str, 
             s: share_above(scores[benign & (source == s)], one) for s in sorted(set(source[benign]))
         },
     }
-    for name in ("hatecheck", "own_templates", "adversarial_nibbler"):
+    named = ("hatecheck", "own_templates", "adversarial_nibbler", "own_contrasts_one", "own_contrasts_two")
+    for name in named:
         mine = seen & (source == name)
         if (mine & (label == 0)).any() and (mine & (label == 1)).any():
             safe, unsafe = scores[mine & (label == 0)], scores[mine & (label == 1)]
             result[f"look_alike_{name}"] = {
                 "flagged_1": share_above(safe, one),
+                "recall_1": share_above(unsafe, one),
                 "auroc": round(_auroc(unsafe, safe), 4),
             }
     own = seen & np.array([s.startswith("own_lookalikes") for s in source])

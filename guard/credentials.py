@@ -49,6 +49,8 @@ class CredentialReport:
         signed_at: time from a trusted time-stamp, else the claimed time, else None.
         generator: claim generator or software agent named by the manifest, or None.
         source_types: digitalSourceType URIs found while walking the parent chain.
+        trust_list: name of the list that vouches for the signer; "" for this installation's own anchors; None when the
+            state is not trusted.
     """
 
     state: CredentialState
@@ -64,6 +66,7 @@ class CredentialReport:
     source_types: tuple[str, ...] = ()
     soft_bindings: tuple[SoftBinding, ...] = ()
     ingredients: tuple[CredentialIngredient, ...] = ()
+    trust_list: str | None = None
 
 
 class TimeStampOutcome(StrEnum):

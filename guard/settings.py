@@ -1,10 +1,12 @@
-"""Settings of one installation, from the environment (``SIGNET_*``) or an env file; nothing here decides about content.
+"""Settings of one installation, from the environment (``SIGNET_*``); nothing here decides about content.
 
 Everything that can change a decision is in ``policies/``.
 """
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +14,10 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from guard.errors import ConfigError
+from guard.tenant import TENANT_PATTERN
 
+PREFIX = "SIGNET_"
+"""Start of every environment variable that is a setting."""
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -22,7 +27,7 @@ class Settings(BaseSettings):
     Every field can be set by the environment variable ``SIGNET_<FIELD>``; ``signet doctor`` lists them all.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SIGNET_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     home: Path = Field(Path.home() / ".signet", description="Folder for keys, ledger, registry and stored images.")
     policies: Path = Field(_CHECKOUT / "policies", description="Folder with the policy files.")
@@ -46,7 +51,7 @@ class Settings(BaseSettings):
     )
     tsa_deadline_s: float = Field(5.0, gt=0, le=60, description="Seconds the time-stamp authority may take.")
     provider: str = Field("Signet (self-hosted)", description="Provider named in manifests.")
-    tenant: str = Field("local", description="Tenant for commands and for keys without one.")
+    tenant: str = Field("local", pattern=TENANT_PATTERN, description="Tenant for commands and for keys without one.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where models run.")
     models: Path | None = Field(None, description="YAML file that lists further generators (docs/models.md).")
     default_model: str = Field("signet-mini", description="Generator used when a request names none.")
@@ -62,6 +67,11 @@ class Settings(BaseSettings):
     def keys_folder(self) -> Path:
         """Return the folder with keys and certificates."""
         return self.home / "keys"
+
+    @property
+    def trust_folder(self) -> Path:
+        """Return the folder with the trust lists of others."""
+        return self.home / "trust"
 
     @property
     def ledger_path(self) -> Path:
@@ -93,8 +103,16 @@ def load_settings(**overrides: object) -> Settings:
     """Read the settings from the environment, with explicit overrides first.
 
     Raises:
-        ConfigError: a variable has a value of the wrong kind; the message names it.
+        ConfigError: a variable has a value of the wrong kind, or no setting has its name; the message names it.
     """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:  # a misspelt setting must not fall back to a default
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ConfigError(
+                f"There is no setting {name}.",
+                next_step=f"Did you mean {near[0]}?" if near else "Unset it; `signet doctor` lists all settings.",
+            )
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as exc:

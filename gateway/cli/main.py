@@ -27,6 +27,7 @@ from gateway.cli import (
     serve,
     sign,
     signer,
+    trust,
     watermark,
 )
 from guard.version import __version__
@@ -62,6 +63,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(ledger.audit_app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(signer.app, name="signer")
+app.add_typer(trust.app, name="trust")
 app.add_typer(policies.app, name="policy")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(review.app, name="review")

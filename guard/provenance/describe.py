@@ -7,6 +7,8 @@ Verdict rules, each from a measured trap (docs/provenance.md):
   a root that was given for time stamps, and its ``trustListUri`` may speak of an ingredient's signer.
 * A broken ingredient leaves the outer manifest Trusted. Its failures stand in what the outer signer recorded
   (``ingredients[i].validation_results``) and in ``ingredientDeltas``, where today's re-validation differs; both count.
+* An ingredient counts as trusted only when today's validation names a list for claim signers, or when its signer is not
+  trusted through the anchors for time stamps alone (``tsa_store``); what the outer signer recorded is only its word.
 * Whether a parent's *pixels* matched is known from the outer signer's record only; its signature, assertions and
   signer are re-validated here.
 * Texts come from strangers: clipped, and control, bidi and surrogate characters replaced.
@@ -14,6 +16,7 @@ Verdict rules, each from a measured trap (docs/provenance.md):
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,8 +41,10 @@ HARD_BINDING_MISMATCH = frozenset(
 """Codes that say only "these are not the bytes that were signed"; the claim itself may be intact."""
 UNTRUSTED = "signingCredential.untrusted"
 TRUSTED = "signingCredential.trusted"
+REVOKED = "signingCredential.ocsp.revoked"
 INGREDIENT_INVALID = "signet.ingredient.invalid"
 """Our code: the outer manifest holds, but a source that it names does not."""
+_VOUCHED = re.compile(rf"\[{re.escape(MANIFEST_LIST)}(?::([a-z0-9-]+))?\]")
 _UNINTERESTING = frozenset({"assertion.hashedURI.match", "claimSignature.insideValidity"})
 _CHAIN = frozenset({"parentOf", "componentOf"})
 """Relationships that make an ingredient's pixels part of the picture; ``inputTo`` does not (C2PA 2.4 section 18.16)."""
@@ -62,32 +67,40 @@ class _Link:
     sound: bool = True
 
 
-def describe_store(store: Mapping[str, Any], *, detached: bool = False) -> CredentialReport:
+def describe_store(
+    store: Mapping[str, Any], *, detached: bool = False, tsa_store: Mapping[str, Any] | None = None
+) -> CredentialReport:
     """Return the report for one parsed manifest store.
 
     Args:
         store: ``Reader.json()`` of c2pa-rs, parsed.
         detached: the manifest was validated against other bytes than it was signed for (a stripped and altered copy):
             hard-binding mismatches are then expected and do not decide; they stay in ``codes``.
+        tsa_store: the same store, read with the anchors for time stamps alone; None when there are none.
     """
     label = str(store.get("active_manifest") or "")
     manifests = _mapping(store.get("manifests"))
     active = _mapping(manifests.get(label))
     results = _mapping(store.get("validation_results"))
     state = _state(store, results, detached=detached)
-    ingredients = tuple(_ingredient(item, label, results) for item in _mappings(active.get("ingredients"))[:MAX_ITEMS])
+    tsa_results = _mapping(tsa_store.get("validation_results")) if tsa_store is not None else None
+    ingredients = tuple(
+        _ingredient(item, label, results, tsa_results) for item in _mappings(active.get("ingredients"))[:MAX_ITEMS]
+    )
     chain = tuple(_chain(label, manifests, results))
     types = _source_types(chain)
     signature = _mapping(active.get("signature_info"))
     signer = clean(signature.get("common_name")) or clean(signature.get("issuer"))
     codes = _codes(state, results)
+    trust_list = _list_that_vouched(_mapping(results.get("activeManifest")))
     broken = [item.title for item in ingredients if item.state is CredentialState.INVALID]
     return CredentialReport(
         state=state,
         codes=(*codes, INGREDIENT_INVALID) if broken else codes,
-        explanation=explain(state, codes, signer=signer, broken=broken),
+        explanation=explain(state, codes, signer=signer, broken=broken, trust_list=trust_list),
         ai_origin=_ai_origin(state, chain),
         signer=signer,
+        trust_list=trust_list if state is CredentialState.TRUSTED else None,
         issuer=clean(signature.get("issuer")),
         signed_at=_signed_at(active, results),
         manifest_label=clean(label),
@@ -100,14 +113,22 @@ def describe_store(store: Mapping[str, Any], *, detached: bool = False) -> Crede
 
 
 def explain(
-    state: CredentialState, codes: Sequence[str], *, signer: str | None = None, broken: Sequence[str] = ()
+    state: CredentialState,
+    codes: Sequence[str],
+    *,
+    signer: str | None = None,
+    broken: Sequence[str] = (),
+    trust_list: str | None = None,
 ) -> str:
     """Return one plain sentence or two; says what was found, accuses nobody."""
     who = signer or "an unnamed signer"
     if state is CredentialState.TRUSTED:
-        text = f"The content credentials are intact and signed by {who}, who is on the trust list."
+        which = f"the trust list {trust_list}" if trust_list else "the trust list"
+        text = f"The content credentials are intact and signed by {who}, who is on {which}."
     elif state is CredentialState.VALID_UNTRUSTED:
         text = f"The content credentials are intact, but their signer ({who}) is not on the trust list."
+    elif REVOKED in codes:
+        text = "The signer's certificate was withdrawn by its issuer, so the credentials cannot be relied on."
     elif state is CredentialState.NONE:
         text = "The file carries no content credentials. That says nothing about how the picture was made."
     elif state is CredentialState.UNREADABLE:
@@ -148,16 +169,20 @@ def _state(store: Mapping[str, Any], results: Mapping[str, Any], *, detached: bo
         if intact and failures and failures <= HARD_BINDING_MISMATCH | {UNTRUSTED}:
             verdict = "Valid" if UNTRUSTED in failures else "Trusted"
     if verdict == "Trusted":
-        return CredentialState.TRUSTED if _trusted_by_our_list(active) else CredentialState.VALID_UNTRUSTED
+        vouched = _list_that_vouched(active) is not None
+        return CredentialState.TRUSTED if vouched else CredentialState.VALID_UNTRUSTED
     return CredentialState.VALID_UNTRUSTED if verdict == "Valid" else CredentialState.INVALID
 
 
-def _trusted_by_our_list(results: Mapping[str, Any]) -> bool:
-    """Return whether the anchors for claim signers vouched; c2pa-rs names the list in brackets in its explanation."""
-    return any(
-        status.get("code") == TRUSTED and f"[{MANIFEST_LIST}]" in str(status.get("explanation"))
-        for status in _mappings(results.get("success"))
-    )
+def _list_that_vouched(results: Mapping[str, Any]) -> str | None:
+    """Return the name of the list for claim signers that vouched, "" for our own anchors, None when none did.
+
+    c2pa-rs names the list in brackets in its explanation, which it writes anew at each validation.
+    """
+    for status in _mappings(results.get("success")):
+        if status.get("code") == TRUSTED and (found := _VOUCHED.search(str(status.get("explanation")))):
+            return found.group(1) or ""
+    return None
 
 
 def _codes(state: CredentialState, results: Mapping[str, Any]) -> tuple[str, ...]:
@@ -180,9 +205,23 @@ def _delta_failures(results: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _ingredient(item: Mapping[str, Any], manifest_label: str, results: Mapping[str, Any]) -> CredentialIngredient:
+def _ingredient(
+    item: Mapping[str, Any],
+    manifest_label: str,
+    results: Mapping[str, Any],
+    tsa_results: Mapping[str, Any] | None,
+) -> CredentialIngredient:
     """Return one ingredient with its own state."""
     state, codes = _ingredient_state(item, manifest_label, results)
+    if state is CredentialState.TRUSTED and tsa_results is not None:
+        by_time_stamps, _ = _ingredient_state(item, manifest_label, tsa_results)
+        named = any(
+            _list_that_vouched(_mapping(delta.get("validationDeltas"))) is not None
+            for delta in _mappings(results.get("ingredientDeltas"))
+            if delta.get("ingredientAssertionURI") == _assertion_uri(item, manifest_label)
+        )
+        if by_time_stamps is CredentialState.TRUSTED and not named:
+            state, codes = CredentialState.VALID_UNTRUSTED, (*codes, UNTRUSTED)
     return CredentialIngredient(
         title=clean(item.get("title")) or "untitled",
         relationship=clean(item.get("relationship")) or "unknown",
@@ -199,7 +238,7 @@ def _ingredient_state(
     recorded = _mapping(_mapping(item.get("validation_results")).get("activeManifest"))
     failures = {*_status_codes(recorded, "failure"), *_status_codes(item, "validation_status")}
     successes = set(_status_codes(recorded, "success"))
-    uri = f"self#jumbf=/c2pa/{manifest_label}/c2pa.assertions/{item.get('label')}"
+    uri = _assertion_uri(item, manifest_label)
     for delta in _mappings(results.get("ingredientDeltas")):
         if delta.get("ingredientAssertionURI") == uri:
             today = _mapping(delta.get("validationDeltas"))
@@ -219,6 +258,11 @@ def _ingredient_state(
     if TRUSTED in successes and UNTRUSTED not in failures:
         return CredentialState.TRUSTED, codes
     return CredentialState.VALID_UNTRUSTED, codes
+
+
+def _assertion_uri(item: Mapping[str, Any], manifest_label: str) -> str:
+    """Return how c2pa-rs names the assertion of an ingredient."""
+    return f"self#jumbf=/c2pa/{manifest_label}/c2pa.assertions/{item.get('label')}"
 
 
 def _chain(label: str, manifests: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[_Link]:

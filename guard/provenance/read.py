@@ -51,6 +51,8 @@ class C2PACredentialReader:
             deadline_s: longest time for one file.
         """
         self._settings = reading_settings(anchors)
+        only_tsa = anchors.only_for_time_stamps()
+        self._tsa_settings = reading_settings(only_tsa) if only_tsa.tsa_pem else None
         self._pool = pool
         self._deadline_s = deadline_s
 
@@ -80,28 +82,37 @@ class C2PACredentialReader:
         if excess is not None:
             return _over(excess)
         if self._pool is None:
-            return examine(data, self._settings, manifest)
+            return examine(data, self._settings, manifest, self._tsa_settings)
         try:
-            return self._pool.run(examine, data, self._settings, manifest, deadline_s=self._deadline_s)
+            return self._pool.run(
+                examine, data, self._settings, manifest, self._tsa_settings, deadline_s=self._deadline_s
+            )
         except WorkerError:
             # the parser died of this file (or ran out of its memory limit); the pool has replaced it
             return _unreadable("signet.unreadable.parser_failed")
 
 
-def examine(data: bytes, settings: str, manifest: bytes | None = None) -> CredentialReport:
+def examine(
+    data: bytes, settings: str, manifest: bytes | None = None, tsa_settings: str | None = None
+) -> CredentialReport:
     """Parse and describe; runs in a worker.
 
     Args:
         data: the file.
         settings: ``native.reading_settings``.
         manifest: a manifest store to use in place of the file's own.
+        tsa_settings: ``native.reading_settings`` of the anchors for time stamps alone, or None without any; with them,
+            a file with a trusted ingredient is read a second time, for c2pa-rs does not keep the kinds apart.
     """
-    from c2pa import C2paError, Reader
+    from c2pa import C2paError
 
     media_type = sniff_media_type(data)
     try:
-        with Reader(media_type, io.BytesIO(data), manifest, context=reading_context(settings)) as reader:
-            store = json.loads(reader.json())
+        store = _parse(data, media_type, manifest, settings)
+        report = describe_store(store, detached=manifest is not None)
+        if tsa_settings is not None and any(part.state is CredentialState.TRUSTED for part in report.ingredients):
+            by_time_stamps = _parse(data, media_type, manifest, tsa_settings)
+            report = describe_store(store, detached=manifest is not None, tsa_store=by_time_stamps)
     except C2paError.ManifestNotFound:
         return _none()
     except C2paError.NotSupported:
@@ -110,7 +121,15 @@ def examine(data: bytes, settings: str, manifest: bytes | None = None) -> Creden
     except (C2paError, KeyError, TypeError, ValueError) as exc:
         # c2pa-python's types are no stable taxonomy; UnicodeEncodeError and bad JSON are ValueErrors
         return _unreadable(_code_of(exc))
-    return describe_store(store, detached=manifest is not None)
+    return report
+
+
+def _parse(data: bytes, media_type: str | None, manifest: bytes | None, settings: str) -> Any:
+    """Return what c2pa-rs says about a file, parsed. Raises C2paError, KeyError, TypeError, ValueError."""
+    from c2pa import Reader
+
+    with Reader(media_type, io.BytesIO(data), manifest, context=reading_context(settings)) as reader:
+        return json.loads(reader.json())
 
 
 def _none() -> CredentialReport:

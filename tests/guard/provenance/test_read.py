@@ -105,7 +105,7 @@ def test_what_an_outer_signer_recorded_does_not_make_a_parent_trusted(ours: Iden
     label = "urn:c2pa:0f5ecbf3-5b3a-4a57-9f0f-6f4f8a9b9d01"
     with Builder(manifest_definition(stated, label=label), context=believing) as builder:
         builder.add_ingredient(parent_definition(stated), "image/png", io.BytesIO(foreign.signed()))
-        builder.sign(ours.signer._native_signer(), "image/png", io.BytesIO(encoded(ImageFormat.PNG)), out)
+        builder.sign(ours.signer._signers.get(None), "image/png", io.BytesIO(encoded(ImageFormat.PNG)), out)
     report = ours.reader(None).read(out.getvalue())
     assert report.ingredients[0].state is CredentialState.VALID_UNTRUSTED
     assert report.state is CredentialState.VALID_UNTRUSTED, "never more than c2pa-rs itself says"

@@ -30,5 +30,17 @@ class Metrics:
         self.verdicts = Counter("signet_verdicts", "Verdicts by level", ["level"], registry=self.registry)
         self.waiting = Gauge("signet_generations_waiting", "Generations in progress or queued", registry=self.registry)
         self.key_days_left = Gauge(
-            "signet_signing_key_days_left", "Days until the signing certificate expires", registry=self.registry
+            "signet_signing_key_days_left", "Days for which signing is covered without a gap", registry=self.registry
+        )
+        self.certificate_days_left = Gauge(
+            "signet_certificate_days_left",
+            "Days until a certificate expires, by role and id",
+            ["role", "id"],
+            registry=self.registry,
+        )
+        self.time_stamps = Gauge(
+            "signet_time_stamps",
+            "Signatures by time-stamp outcome (stamped, without)",
+            ["outcome"],
+            registry=self.registry,
         )

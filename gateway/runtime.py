@@ -21,6 +21,8 @@ from guard.errors import GuardError, MediaTooLargeError
 from guard.media import MAX_BYTES, DecodedImage, sniff_media_type
 from guard.pipeline import Gateway
 from guard.policy.load import load_named
+from guard.provenance.keys_folder import list_keys
+from guard.provenance.trust_store import TrustStore
 from guard.records import ImageID
 from guard.settings import Settings
 
@@ -32,12 +34,31 @@ EXPIRY_WARNING_DAYS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One part of readiness."""
+    """One part of readiness.
+
+    Attributes:
+        name: what was checked.
+        ok: it works now.
+        detail: one line for people.
+        days_left: of the keys: whole days for which signing is covered.
+        warning: it works, but somebody should act soon.
+    """
 
     name: str
     ok: bool
     detail: str
     days_left: int | None = None
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateLife:
+    """How long a certificate is still valid: its role, its id or fingerprint, whole days left."""
+
+    role: str
+    name: str
+    days_left: int
+    ends_soon: bool
 
 
 class Runtime:
@@ -148,6 +169,8 @@ class Runtime:
     def readiness(self) -> list[Check]:
         """Check every part; never raises."""
         checks = [self._attempt("keys", self._keys), self._attempt("ledger", self._ledger)]
+        checks.append(self._attempt("trust", self._trust))
+        checks.append(self._attempt("time stamps", self._time_stamps))
         checks.append(self._attempt("credentials", self._credentials))
         checks.append(self._attempt("generation", lambda: Check(name="generation", ok=True, detail=self._model())))
         checks.append(self._attempt("detection", self._detection))
@@ -161,13 +184,54 @@ class Runtime:
         return done
 
     def _keys(self) -> Check:
-        keys = self.core.keys
-        days = self.core.signing_days_left()
+        keys, days = self.core.keys, self.core.signing_days_left()
         kind = "development keys" if keys.development else "production keys"
-        soon = " - expires soon, renew it" if days < EXPIRY_WARNING_DAYS else ""
-        return Check(
-            name="keys", ok=days >= 0, detail=f"{kind}, certificate valid for {days} more days{soon}", days_left=days
+        soon = days < EXPIRY_WARNING_DAYS
+        detail = f"{kind}, signing is covered for {days} more days{' - expires soon, renew it' if soon else ''}"
+        ending = [f"{c.role} {c.name} in {c.days_left} days" for c in self.certificates() if c.ends_soon]
+        if ending:
+            detail += f"; ending: {', '.join(ending[:5])}"
+        return Check(name="keys", ok=days >= 0, detail=detail, days_left=days, warning=soon or bool(ending))
+
+    def certificates(self) -> tuple[CertificateLife, ...]:
+        """Return how long each certificate in use is valid. Raises KeyMaterialError."""
+        if not self.core.has_keys:
+            return ()
+        infos = list_keys(self.settings.keys_folder, now=self.core.clock.now())
+        return tuple(
+            CertificateLife(
+                role=info.role,
+                name=info.id or info.fingerprint[:16],
+                days_left=info.days_left,
+                ends_soon=info.days_left < EXPIRY_WARNING_DAYS and info.state in ("active", ""),
+            )
+            for info in infos
+            if info.days_left is not None and info.state != "retired"
         )
+
+    def _trust(self) -> Check:
+        store, now = TrustStore(self.settings.trust_folder), self.core.clock.now()
+        parts, expired = [], 0
+        for entry in store.entries():
+            certificates = store.certificates(entry)
+            expired += sum(certificate.not_valid_after_utc < now for certificate in certificates)
+            parts.append(f"{entry.name} ({len(certificates)} for {entry.kind.describe()})")
+        detail = ", ".join(parts) or "own anchors only; `signet trust update` fetches the C2PA's lists"
+        if expired:
+            detail += f"; {expired} of their certificates have expired - update the lists"
+        return Check(name="trust", ok=True, detail=detail, warning=expired > 0)
+
+    def _time_stamps(self) -> Check:
+        source = self.core.time_stamps
+        if source is None:
+            detail = "no authority; credentials end with their certificate (SIGNET_TSA_URL)"
+            return Check(name="time stamps", ok=True, detail=detail)
+        detail = (
+            f"{source.url}, policy {source.policy}: {source.stamped} stamped, {source.signed_without} signed without"
+        )
+        if source.last_failure is not None:
+            detail += f"; the last request failed: {source.last_failure}"
+        return Check(name="time stamps", ok=True, detail=detail, warning=source.last_failure is not None)
 
     def _credentials(self) -> Check:
         test = self.core.self_test
@@ -194,6 +258,7 @@ def credential_row(report: CredentialReport, *, path: str | None, media_type: st
         "codes": list(report.codes),
         "ai_origin": report.ai_origin,
         "signer": report.signer,
+        "trust_list": report.trust_list,
         "time": report.signed_at,
         "explanation": report.explanation,
         "issuer": report.issuer,

@@ -35,7 +35,7 @@ def doctor(home: HomeOption = None, as_json: JSONOption = False) -> None:
     with reporting(as_json=as_json), runtime(home) as opened:
         checks = [
             *_package_checks(),
-            *({"name": c.name, "ok": c.ok, "detail": c.detail} for c in opened.readiness()),
+            *({"name": c.name, "ok": c.ok, "warning": c.warning, "detail": c.detail} for c in opened.readiness()),
         ]
         settings = {name: _shown(getattr(opened.settings, name)) for name in Settings.model_fields}
     row = {
@@ -82,7 +82,8 @@ def _show(row: dict[str, Any]) -> None:
     out.print(f"Signet {row['version']}, Python {row['python']}")
     table = Table("", "Check", "Detail", box=None)
     for check in row["checks"]:
-        table.add_row("[green]ok[/]" if check["ok"] else "[red]no[/]", check["name"], escape(str(check["detail"])))
+        good = "[yellow]soon[/]" if check.get("warning") else "[green]ok[/]"
+        table.add_row(good if check["ok"] else "[red]no[/]", check["name"], escape(str(check["detail"])))
     out.print(table)
     settings = Table("Setting", "Value", "Meaning", box=None)
     for name, value in row["settings"].items():

@@ -1,9 +1,10 @@
-"""``image.nudity``: the open NudeNet detector, class by class, on the whole picture and on crops of it.
+"""``image.nudity``: the open NudeNet detector, class by class, on the whole picture and once more at a larger scale.
 
-The detector (YOLOv8n, 320 x 320, 18 classes with boxes) comes with the optional package ``nudenet``; its LICENSE file
-is AGPL-3.0. Only the ONNX file of the package is used: its digest is pinned here, arrays go in directly, nothing is
-written to disk, one thread. Which classes count, from which score on and how severe they are, is the policy's
-business; an exposed class together with a face is a hard finding (intimate imagery of an identifiable person).
+The detector (YOLOv8n, trained at 320 x 320, takes any multiple of 32; 18 classes with boxes) comes with the optional
+package ``nudenet``; its LICENSE file is AGPL-3.0. Only the ONNX file of the package is used: its digest is pinned here,
+arrays go in directly, nothing is written to disk, one thread. Which classes count, from which score on and how severe
+they are, is the policy's business; an exposed class together with a face is a hard finding (intimate imagery of an
+identifiable person).
 
 Scores are the detector's own, not calibrated probabilities. It is weak on drawings.
 """
@@ -18,10 +19,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from guard.errors import CheckError, ConfigError
-from guard.image_check.views import views
+from guard.image_check.views import scalings
 from guard.inference import open_onnx
 from guard.records import RGB8, Finding, Region
 from guard.weights import WeightSpec, verify_file
@@ -36,6 +36,9 @@ DETECTOR = WeightSpec(
 )
 """The file inside the wheel."""
 INPUT_PX = 320
+"""Longer side of the smallest input; what the detector was trained on."""
+STRIDE = 32
+"""Sides of the input are multiples of it. Source: YOLOv8, coarsest of the three output grids."""
 CLASSES = (
     "FEMALE_GENITALIA_COVERED",
     "FACE_FEMALE",
@@ -126,7 +129,7 @@ class NudityChecker:
                 next_step=f"Use classes of this list: {', '.join(CLASSES)}.",
             )
         self._classes = dict(classes)
-        self._session = open_onnx(verify_file(_detector_file(), DETECTOR), name="The nudity detector")
+        self._session = open_onnx(verify_file(detector_file(), DETECTOR), name="The nudity detector")
         self.digest = DETECTOR.sha256
 
     def check(self, pixels: RGB8) -> Sequence[Finding]:
@@ -166,15 +169,14 @@ class NudityChecker:
         Raises:
             CheckError: the detector failed or gave numbers that are not finite.
         """
+        height, width = pixels.shape[:2]
         found: list[Detection] = []
-        for view in views(pixels, input_px=INPUT_PX):
-            batch, scale = to_input(view.pixels)
+        for smaller, scale in scalings(pixels, input_px=INPUT_PX):
             try:
-                output = self._session.run(None, {"images": batch})[0]
+                output = self._session.run(None, {"images": to_input(smaller)})[0]
             except Exception as exc:  # onnxruntime raises its own kinds; every one means "could not decide": CheckError
                 raise CheckError("The nudity detector failed on a picture, so it cannot be cleared.") from exc
-            height, width = view.pixels.shape[:2]
-            found += read_output(np.asarray(output)[0], scale=scale, size=(width, height), offset=(view.x, view.y))
+            found += read_output(np.asarray(output)[0], scale=scale, size=(width, height))
         return suppress(found)
 
     def _finding(self, name: str, limit: ClassLimit, seen: Sequence[Detection]) -> Finding:
@@ -189,30 +191,25 @@ class NudityChecker:
         )
 
 
-def to_input(pixels: RGB8) -> tuple[NDArray[np.float32], float]:
-    """Return the (1, 3, 320, 320) input, padded with black at the right and bottom, and picture pixels per input pixel.
+def to_input(pixels: RGB8) -> NDArray[np.float32]:
+    """Return the (1, 3, H, W) input in [0, 1], padded with black at the right and bottom to multiples of STRIDE.
 
-    Source: NudeNet's own ``_read_image``. Differs: RGB order (measured: a face in RGB scores .81, in BGR .72), Pillow.
+    Source: NudeNet's own ``_read_image``. Differs: RGB order (measured: a face in RGB scores .81, in BGR .72), padded
+    to the next multiple instead of to a square.
     """
     height, width = pixels.shape[:2]
-    scale = max(height, width) / INPUT_PX
-    size = (max(1, round(width / scale)), max(1, round(height / scale)))
-    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-    canvas = np.zeros((INPUT_PX, INPUT_PX, 3), np.float32)
-    canvas[: size[1], : size[0]] = small / np.float32(255.0)
-    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None]), scale
+    canvas = np.zeros((1, 3, -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE), np.float32)
+    np.multiply(pixels.transpose(2, 0, 1), np.float32(1 / 255), out=canvas[0, :, :height, :width])
+    return canvas
 
 
-def read_output(
-    output: NDArray[np.float32], *, scale: float, size: tuple[int, int], offset: tuple[int, int]
-) -> list[Detection]:
+def read_output(output: NDArray[np.float32], *, scale: float, size: tuple[int, int]) -> list[Detection]:
     """Turn the detector's (22, boxes) output into detections.
 
     Args:
         output: rows centre x, centre y, width, height in input pixels, then one score row for each class.
         scale: picture pixels per input pixel.
-        size: (width, height) of the view; boxes are clipped to it.
-        offset: (x, y) of the view in the picture.
+        size: (width, height) of the picture; boxes are clipped to it.
 
     Raises:
         CheckError: the output has another shape or holds numbers that are not finite.
@@ -230,7 +227,7 @@ def read_output(
         if right <= left or bottom <= top:
             continue
         name, score = CLASSES[int(best[index])], min(float(values[index]), 1.0)
-        found.append(Detection(name, score, left + offset[0], top + offset[1], right - left, bottom - top))
+        found.append(Detection(name, score, left, top, right - left, bottom - top))
     return found
 
 
@@ -253,7 +250,7 @@ def _iou(one: Detection, other: Detection) -> float:
     return shared / (one.width * one.height + other.width * other.height - shared)
 
 
-def _detector_file() -> Path:
+def detector_file() -> Path:
     """Return the ONNX file inside the installed package, without importing it (it would import OpenCV)."""
     spec = importlib.util.find_spec("nudenet")
     if spec is None or spec.origin is None:

@@ -22,7 +22,7 @@ class ScriptedSession:
         self.output = output
 
     def run(self, names: object, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        assert inputs["images"].shape == (1, 3, INPUT_PX, INPUT_PX)
+        assert inputs["images"].shape == (1, 3, INPUT_PX, 160)  # of a picture of 200 x 100
         return [self.output[None]]
 
 
@@ -36,7 +36,7 @@ def raw(*boxes: tuple[str, float, float, float, float, float]) -> np.ndarray:
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, output: np.ndarray, **limits: tuple[float, int]) -> NudityChecker:
-    monkeypatch.setattr(nudity, "_detector_file", lambda: None)
+    monkeypatch.setattr(nudity, "detector_file", lambda: None)
     monkeypatch.setattr(nudity, "verify_file", lambda path, spec: path)
     monkeypatch.setattr(nudity, "open_onnx", lambda path, *, name: ScriptedSession(output))
     return NudityChecker(classes={n: SimpleNamespace(min_score=s, severity=v) for n, (s, v) in limits.items()})
@@ -92,7 +92,7 @@ def test_an_unknown_class_stops_the_start() -> None:
 
 
 @needs_nudenet
-def test_another_detector_file_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anotherdetector_file_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     pinned = nudity.DETECTOR
     other = WeightSpec(
         id=pinned.id,
@@ -139,18 +139,17 @@ def test_harmless_pictures_have_no_exposed_class(detector: NudityChecker, pictur
     assert [d for d in detector.detect(picture) if d.name in nudity.INTIMATE and d.score > 0.35] == []
 
 
-def test_input_keeps_the_aspect_and_pads_with_black() -> None:
-    batch, scale = to_input(np.full((100, 50, 3), 255, np.uint8))
-    assert batch.shape == (1, 3, INPUT_PX, INPUT_PX)
-    assert scale == pytest.approx(100 / INPUT_PX)
-    assert batch[0, :, :, :160].min() == 1.0
-    assert batch[0, :, :, 160:].max() == 0.0
+def test_input_is_padded_with_black_to_the_stride() -> None:
+    batch = to_input(np.full((320, 150, 3), 255, np.uint8))
+    assert (batch.shape, batch.dtype) == ((1, 3, 320, 160), np.float32)
+    assert batch[0, :, :, :150].min() == pytest.approx(1.0)
+    assert batch[0, :, :, 150:].max() == 0.0
 
 
-def test_boxes_are_clipped_to_the_view_and_moved_to_the_picture() -> None:
-    (box,) = read_output(raw(("FEET_EXPOSED", 0.5, 0, 0, 40, 40)), scale=2.0, size=(640, 640), offset=(100, 50))
-    assert (box.x, box.y, box.width, box.height) == (100, 50, 40, 40)
-    assert read_output(raw(("FEET_EXPOSED", 0.1, 50, 50, 9, 9)), scale=1.0, size=(320, 320), offset=(0, 0)) == []
+def test_boxes_are_scaled_to_the_picture_and_clipped_to_it() -> None:
+    (box,) = read_output(raw(("FEET_EXPOSED", 0.5, 310, 10, 40, 40)), scale=2.0, size=(640, 640))
+    assert (box.x, box.y, box.width, box.height) == (580, 0, 60, 60)
+    assert read_output(raw(("FEET_EXPOSED", 0.1, 50, 50, 9, 9)), scale=1.0, size=(320, 320)) == []
 
 
 def test_overlapping_boxes_of_one_class_are_one_detection() -> None:

@@ -9,21 +9,20 @@ Nothing heavy is imported until the app starts; the lifespan builds everything o
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.formparsers import MultiPartParser
 
 from gateway import problems
 from gateway.auth.api_keys import load_api_keys
 from gateway.logs import configure
 from gateway.metrics import Metrics
+from gateway.observer import Observer
 from gateway.routes import detection, generation, health, review
+from gateway.routes.access import is_loopback
 from gateway.runtime import Runtime
 from guard.errors import ConfigError
 from guard.media import MAX_BYTES
@@ -32,8 +31,6 @@ from guard.version import __version__
 
 MAX_BODY_BYTES = 2 * ((MAX_BYTES + 2) // 3 * 4) + 64 * 1024
 """Two base64 pictures (source and mask) and the fields around them; counted while the body arrives."""
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_log = structlog.get_logger("signet.http")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -45,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ConfigError: the service would listen on a public address without API keys, or the key file is malformed.
     """
-    if settings.api_keys_file is None and settings.host not in LOOPBACK:
+    if settings.api_keys_file is None and not is_loopback(settings.host):
         raise ConfigError(
             f"Refusing to listen on {settings.host} without API keys.",
             next_step="Make a key with `signet keys api` and set SIGNET_API_KEYS_FILE, or listen on 127.0.0.1.",
@@ -76,34 +73,8 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for part in (generation, detection, review, health):
         app.include_router(part.router)
-    app.middleware("http")(_observe)
+    app.add_middleware(Observer)
     return app
-
-
-async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Count, time and log every request: method, route, status; never its content."""
-    metrics: Metrics = request.app.state.metrics
-    request_id = secrets.token_hex(8)
-    started = time.perf_counter()
-    with structlog.contextvars.bound_contextvars(http_request=request_id):
-        try:
-            response = await call_next(request)
-        except Exception as exc:  # becomes a plain 500: nothing of the error leaves but its id
-            _log.exception("unexpected", error=type(exc).__name__)
-            response = problems.problem(
-                500,
-                "internal_error",
-                "Something unexpected happened; nothing was released.",
-                next_step=f"Give the operator this id: {request_id}.",
-            )
-    route = getattr(request.scope.get("route"), "path", "unmatched")
-    seconds = time.perf_counter() - started
-    metrics.requests.labels(route, request.method, str(response.status_code)).inc()
-    metrics.seconds.labels(route).observe(seconds)
-    event = {"id": request_id, "method": request.method, "route": route, "status": response.status_code}
-    _log.info("request", **event, seconds=round(seconds, 4))
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    return response
 
 
 def __getattr__(name: str) -> Any:

@@ -52,7 +52,12 @@ class HTTPProblemError(Exception):
 
 def status_of(error: GuardError) -> int:
     """Return the HTTP status code for an error of the tree."""
-    return next(status for kind, status in STATUS if isinstance(error, kind))
+    return status_of_kind(type(error))
+
+
+def status_of_kind(kind: type[GuardError]) -> int:
+    """Return the HTTP status code for a class of errors."""
+    return next(status for base, status in STATUS if issubclass(kind, base))
 
 
 def problem(
@@ -62,6 +67,7 @@ def problem(
     *,
     next_step: str,
     errors: list[dict[str, Any]] | None = None,
+    more: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """Build a problem+json response.
@@ -72,6 +78,7 @@ def problem(
         detail: what happened, for people.
         next_step: what to do about it.
         errors: one row per wrong field.
+        more: further members of the body (RFC 9457 section 3.2).
         headers: further response headers.
     """
     body: dict[str, Any] = {
@@ -84,7 +91,21 @@ def problem(
     }
     if errors:
         body["errors"] = errors
+    body |= more or {}
     return JSONResponse(body, status_code=status, media_type=PROBLEM_JSON, headers=headers)
+
+
+def of(refusal: HTTPProblemError) -> JSONResponse:
+    """Return the response that a problem of the HTTP layer stands for."""
+    return problem(refusal.status, refusal.code, refusal.detail, next_step=refusal.next_step, headers=refusal.headers)
+
+
+def status_of_code(code: str) -> int:
+    """Return the HTTP status code of an error that is known by its code only; 500 for an unknown code."""
+    kinds = [GuardError]
+    for kind in kinds:  # grows while it is walked: the whole tree
+        kinds += kind.__subclasses__()
+    return next((status_of_kind(kind) for kind in kinds if kind.code == code), 500)
 
 
 def install(app: FastAPI) -> None:
@@ -104,7 +125,7 @@ async def _guard_error(_: Request, exc: Exception) -> JSONResponse:
 async def _http_problem(_: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, HTTPProblemError):
         raise exc
-    return problem(exc.status, exc.code, exc.detail, next_step=exc.next_step, headers=exc.headers)
+    return of(exc)
 
 
 async def _validation(_: Request, exc: Exception) -> JSONResponse:

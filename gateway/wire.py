@@ -78,9 +78,14 @@ class GenerateBody(BaseModel):
             decoder: decodes an uploaded picture, in a killable worker where it is a stranger's.
 
         Raises:
-            RequestError: a picture is not base64.
+            RequestError: a picture is not base64, or the operation takes none.
             MediaError: a picture cannot be decoded.
         """
+        if self.operation is Operation.TEXT_TO_IMAGE and (self.source_image or self.mask):
+            raise RequestError(
+                "A source image or mask was sent, but the operation is text-to-image.",
+                next_step="Set `operation`, or leave the pictures out.",
+            )
         source_bytes = _from_base64(self.source_image, "source_image")
         mask_bytes = _from_base64(self.mask, "mask")
         return GenerationRequest(

@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from guard.errors import RequestError
 from guard.records import GenerationRequest, Operation
+from guard.tenant import TENANT_PATTERN
 
 MAX_PROMPT_CHARS = 4000
 """Longest text of one field: 77 CLIP tokens are about 350 characters, 512 T5 tokens about 2500 (English text)."""
@@ -18,18 +19,17 @@ MAX_COUNT = 16
 """Most images of one request: a batch of 16 SDXL pictures needs about 40 GB; ask for more in a second request."""
 MAX_STEPS = 200
 """Most denoising steps; published schedules use 4 to 100, 1000 is the training schedule itself."""
-TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,127}")
-"""What a tenant may be called; ledger entries accept nothing else (guard/ledger/entry_schema.py)."""
 MAX_GUIDANCE = 50.0
 """Largest guidance scale; useful values lie between 1 and 20."""
 
 
-def check_form(request: GenerationRequest, *, models: Collection[str]) -> None:
+def check_form(request: GenerationRequest, *, models: Collection[str], min_side: int) -> None:
     """Check a request before anything is started.
 
     Args:
         request: as it came from the caller.
         models: ids of the configured models.
+        min_side: smallest width and height in pixels that can be marked.
 
     Raises:
         RequestError: says which field is wrong and what is expected.
@@ -55,8 +55,9 @@ def check_form(request: GenerationRequest, *, models: Collection[str]) -> None:
             f"The model {request.model!r} is not configured.",
             next_step=f"Choose one of: {', '.join(sorted(models))}.",
         )
-    if not TENANT.fullmatch(request.tenant):
+    if not re.fullmatch(TENANT_PATTERN, request.tenant):
         raise RequestError("`tenant` must be 1 to 128 letters, digits or _ . : / @ + -, the first a letter or digit.")
+    _check_sides(request, min_side)
     needs_source = request.operation is not Operation.TEXT_TO_IMAGE
     if needs_source and request.source_image is None:
         raise RequestError(f"{request.operation} needs a source image.")
@@ -67,3 +68,17 @@ def check_form(request: GenerationRequest, *, models: Collection[str]) -> None:
             raise RequestError("inpainting needs a mask: white where the picture is repainted.")
         if request.source_image is not None and request.mask.shape != request.source_image.shape[:2]:
             raise RequestError("The mask must have the same width and height as the source image.")
+
+
+def _check_sides(request: GenerationRequest, min_side: int) -> None:
+    """Refuse pictures that would be too small to carry the mark, before any work goes into them."""
+    sides = {"width": request.width, "height": request.height}
+    if request.source_image is not None:
+        height, width = request.source_image.shape[:2]
+        sides = {"width": request.width or width, "height": request.height or height}
+    for name, side in sides.items():
+        if side is not None and side < min_side:
+            raise RequestError(
+                f"`{name}` is {side} pixels; at least {min_side} are needed to carry the watermark.",
+                next_step=f"Ask for, or send, a picture of at least {min_side} x {min_side} pixels.",
+            )

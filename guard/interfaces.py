@@ -123,6 +123,11 @@ class Watermarker(Protocol):
         """Versioned id of the algorithm, as it stands in manifests."""
         ...
 
+    @property
+    def min_side(self) -> int:
+        """Smallest width and height in pixels that a mark can be written into."""
+        ...
+
     def embed(self, pixels: RGB8, image_id: ImageID) -> RGB8:
         """Return a marked copy of the same shape. Raises WatermarkError (for instance: too small)."""
         ...

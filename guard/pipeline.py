@@ -198,7 +198,7 @@ class Gateway:
 
     def _admit(self, request: GenerationRequest) -> AdmittedRequest:
         """(0) Check the form, draw ids and a seed."""
-        check_form(request, models=self._stages.generators)
+        check_form(request, models=self._stages.generators, min_side=self._stages.watermarker.min_side)
         seed = request.seed if request.seed is not None else int.from_bytes(self._random(6), "big")
         return AdmittedRequest(
             request=request,

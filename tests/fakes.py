@@ -108,6 +108,7 @@ class CornerWatermarker:
     """Writes the id into the first 8 pixels' red channel; a real mark would survive more, a test needs no more."""
 
     algorithm: str = "org.example.corner.1"
+    min_side: int = 16
     embeds: bool = True
     log10_p: float = -19.0
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from guard.errors import ConfigError
+from guard.tenant import TENANT_PATTERN
 
 PREFIX = "signet_"
 """Makes a leaked key recognisable to secret scanners."""
@@ -78,6 +79,8 @@ def load_api_keys(path: Path) -> APIKeys:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as exc:
         raise ConfigError(f"The API key file {path} cannot be read: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"The API key file {path} is not text.") from exc
     keys = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
@@ -89,6 +92,8 @@ def load_api_keys(path: Path) -> APIKeys:
             scopes = frozenset(Scope(scope) for scope in parts[2].split(","))
         except ValueError as exc:
             raise ConfigError(f"Line {number} of {path} names an unknown scope.") from exc
+        if not re.fullmatch(TENANT_PATTERN, parts[1]):
+            raise ConfigError(f"Line {number} of {path} names a tenant that records do not accept.")
         keys.append(StoredKey(caller=Caller(name=parts[0], tenant=parts[1], scopes=scopes), digest=parts[3]))
     return APIKeys(keys)
 

@@ -84,7 +84,7 @@ def _checked(text: str) -> str:
 def _read_lines(file: Path) -> Iterator[str | RequestError]:
     """Yield the text of each line, or the error of a line that has none."""
     try:
-        stream = sys.stdin if str(file) == "-" else file.open(encoding="utf-8")
+        stream = sys.stdin.buffer if str(file) == "-" else file.open("rb")
     except OSError as exc:
         raise RequestError(f"{file} cannot be read: {exc.strerror}.") from exc
     with stream:
@@ -92,8 +92,8 @@ def _read_lines(file: Path) -> Iterator[str | RequestError]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except ValueError:
+                row = json.loads(line.decode())
+            except ValueError:  # not UTF-8, or not JSON
                 row = None
             if isinstance(row, dict) and isinstance(row.get("text"), str):
                 yield row["text"]

@@ -9,7 +9,18 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.cli.options import HomeOption, JSONOption, runtime
-from gateway.cli.output import CLEAN, FINDING, NOT_EXAMINED, console, emit, error_console, read_file, reporting
+from gateway.cli.output import (
+    CLEAN,
+    FINDING,
+    NOT_EXAMINED,
+    console,
+    emit,
+    error_console,
+    make_folder,
+    read_file,
+    reporting,
+    write_file,
+)
 from gateway.wire import outcome_row
 from guard.interfaces import GenerationHooks
 from guard.records import (
@@ -80,7 +91,7 @@ def generate(
             image_format=image_format,
             tenant=opened.settings.tenant,
         )
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         result = _with_progress(opened, request)
         codes = [_write(outcome, out, image_format, as_json=as_json) for outcome in result.outcomes]
     raise typer.Exit(max(codes, default=NOT_EXAMINED))
@@ -119,7 +130,7 @@ def _write(outcome: Outcome, folder: Path, image_format: ImageFormat, *, as_json
     row = outcome_row(outcome)
     if isinstance(outcome, RecordedImage):
         path = folder / f"{outcome.image_id}{image_format.suffix}"
-        path.write_bytes(outcome.signed.data)
+        write_file(path, outcome.signed.data)
         row = {"image_id": row.pop("image_id"), "path": str(path), **row}
         shown = (
             f"[green]released[/]  {path}  (credential {row['credential_state']}, ledger entry {row['ledger_index']})"

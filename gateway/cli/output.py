@@ -110,6 +110,24 @@ def read_file(path: Path) -> bytes:
         raise MediaError(f"{path} cannot be read: {exc.strerror}.") from exc
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder for results. Raises RequestError when that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise RequestError(f"The folder {path} cannot be made: {exc.strerror}.", next_step="Name another.") from exc
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a result. Raises RequestError when that is not possible."""
+    try:
+        path.write_bytes(data)
+    except OSError as exc:
+        raise RequestError(
+            f"{path} cannot be written: {exc.strerror}.", next_step="Free space, or name another place."
+        ) from exc
+
+
 def for_each_file(
     paths: Sequence[Path],
     examine: Callable[[Path, bytes], tuple[dict[str, Any], int]],

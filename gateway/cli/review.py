@@ -12,7 +12,7 @@ from rich.table import Table
 
 from detectors.report.as_text import printable
 from gateway.cli.options import HomeOption, JSONOption, runtime
-from gateway.cli.output import console, emit, reporting
+from gateway.cli.output import console, emit, reporting, write_file
 from gateway.review.cases import CaseStatus, Part, ReviewOutcome
 from guard.errors import RequestError
 
@@ -65,7 +65,7 @@ def show(
             content = opened.reviews.open_part(appeal_id, Part.PICTURE, tenant=whose, who=who)
             if content is None:
                 raise RequestError("No picture is kept for this case.", next_step="Leave out --picture.")
-            picture.write_bytes(content)
+            write_file(picture, content)
     row = case.as_json() | {
         "texts": None if texts is None else json.loads(texts),
         "statement": None if statement is None else statement.decode(),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
-from gateway.cli.output import CLEAN, FINDING, console, emit, for_each_file, read_file, reporting
+from gateway.cli.output import CLEAN, FINDING, console, emit, for_each_file, read_file, reporting, write_file
 from guard.errors import RequestError
 from guard.media import encode
 from guard.records import ImageFormat, ImageID
@@ -43,7 +43,7 @@ def embed(
             )
         pixels = opened.decode(read_file(source)).rgb
         marked = opened.core.watermarker.embed(pixels, ImageID(wanted))
-        target.write_bytes(encode(marked, _FORMATS[target.suffix.lower()]))
+        write_file(target, encode(marked, _FORMATS[target.suffix.lower()]))
     row = {"id": wanted, "path": str(target)}
     emit(row) if as_json else console().print(f"{target}: marked with id {wanted}")
 

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Path, Response
+from anyio import from_thread
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from gateway.auth.api_keys import Caller, Scope
 from gateway.metrics import Metrics
-from gateway.problems import HTTPProblemError
+from gateway.problems import HTTPProblemError, problem, status_of_code
 from gateway.routes.access import metrics_of, requires, runtime_of
 from gateway.runtime import MAX_WAITING, Runtime
 from gateway.wire import GenerateBody, outcome_row
+from guard.interfaces import GenerationHooks
 from guard.records import Failure, GenerationResult, ImageID, RecordedImage, Refusal
 
 RETRY_AFTER_S = 10
@@ -49,29 +51,37 @@ def _place(runtime: Runtime, metrics: Metrics) -> Iterator[None]:
     summary="Generate images, guarded, marked, signed and recorded",
     responses={
         422: {"description": "A field is wrong; problem+json says which."},
+        500: {"description": "No image could be finished; problem+json says why, `images` has each failure."},
         503: {"description": "Busy, or the model is out of memory; try again later."},
     },
 )
 def generate(
     body: GenerateBody,
+    request: Request,
     response: Response,
     caller: Annotated[Caller, Depends(requires(Scope.GENERATE))],
     runtime: Annotated[Runtime, Depends(runtime_of)],
     metrics: Annotated[Metrics, Depends(metrics_of)],
-) -> dict[str, Any]:
-    """Run the whole flow.
+) -> Any:
+    """Run the whole flow; it stops at the next step when the caller goes away.
 
     Each entry of ``images`` is a released image, a refusal (with stage, category, reason and appeal id) or a failure.
-    A refusal is a normal answer (200). When every image failed, the status is 500.
+    A refusal is a normal answer (200). When every image failed, the answer is a problem.
     """
-    request = body.to_request(tenant=caller.tenant, decoder=runtime.decode)
     with _place(runtime, metrics):
-        result = runtime.gateway.generate(request)
+        asked = body.to_request(tenant=caller.tenant, decoder=runtime.decode)
+        hooks = GenerationHooks(should_cancel=lambda: from_thread.run(request.is_disconnected))
+        result = runtime.gateway.generate(asked, hooks=hooks)
     _count(metrics, result)
     rows = [_with_picture(row, outcome, body) for row, outcome in _rows(result)]
-    if result.outcomes and all(isinstance(outcome, Failure) for outcome in result.outcomes):
-        response.status_code = 500
-    response.headers["X-Request-ID"] = result.request_id
+    headers = {"X-Request-ID": str(result.request_id)}
+    failed = [outcome for outcome in result.outcomes if isinstance(outcome, Failure)]
+    if failed and len(failed) == len(result.outcomes):
+        first = failed[0]
+        more = {"request_id": result.request_id, "images": rows}
+        status = status_of_code(first.code)
+        return problem(status, first.code, first.message, next_step=first.next_step, more=more, headers=headers)
+    response.headers.update(headers)
     return {"request_id": result.request_id, "images": rows}
 
 

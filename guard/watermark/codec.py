@@ -55,6 +55,7 @@ class LatticeWatermarker:
     """
 
     algorithm: ClassVar[str] = ALGORITHM
+    min_side: ClassVar[int] = MIN_EMBED_SIDE
 
     def __init__(
         self, master_key: bytes, *, tenant: str = "local", period: str = "1", pool: Iterable[KeyName] = ()

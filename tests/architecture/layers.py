@@ -11,6 +11,7 @@ _STAGE = [
     "guard.inference",
     "guard.weights",
     "guard.isolation",
+    "guard.iscc",
     "guard.strict_yaml",
 ]
 _EVIDENCE = [
@@ -50,7 +51,7 @@ ALLOWED: dict[str, list[str]] = {
     "guard.records": ["guard.errors", "guard.credentials"],
     "guard.interfaces": ["guard.records", "guard.credentials"],
     "guard.media": ["guard.errors", "guard.records"],
-    "guard.iscc": ["guard.errors", "guard.records"],
+    "guard.iscc": ["guard.errors", "guard.credentials", "guard.records"],
     "guard.fingerprint": ["guard.errors", "guard.records", "guard.media", "guard.iscc"],
     "guard.strict_yaml": ["guard.errors"],
     "guard.weights": ["guard.errors"],
@@ -86,6 +87,7 @@ ALLOWED: dict[str, list[str]] = {
     "guard.picture_file": ["guard.errors", "guard.records", "guard.media"],
     "guard.signing": [
         *_BASE,
+        "guard.iscc",
         "guard.interfaces",
         "guard.media",
         "guard.fingerprint",
@@ -286,6 +288,7 @@ ALLOWED: dict[str, list[str]] = {
         "gateway.metrics",
         "gateway.problems",
     ],
+    "gateway.observer": ["gateway.metrics", "gateway.problems", "gateway.routes"],
     "gateway.cli": [
         "guard.admission",
         "gateway.review",
@@ -324,6 +327,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "gateway.__init__": [],
     "service": [
+        "gateway.observer",
         *_BASE,
         "guard.settings",
         "guard.media",

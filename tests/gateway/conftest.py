@@ -41,7 +41,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_service(folder: Path) -> Service:
+def start_service(folder: Path, *, with_keys: bool = True, host: str = "127.0.0.1") -> Service:
     """Start `uvicorn service:app` in a process of its own and wait until it is ready."""
     home = folder / "home"
     if not home.exists():
@@ -53,13 +53,11 @@ def start_service(folder: Path) -> Service:
         "other": add_api_key(key_file, name="other", tenant="other", scopes=frozenset(Scope)),
     }
     port = free_port()
-    environment = os.environ | {
-        "SIGNET_HOME": str(home),
-        "SIGNET_API_KEYS_FILE": str(key_file),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = os.environ | {"SIGNET_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    if with_keys:
+        environment["SIGNET_API_KEYS_FILE"] = str(key_file)
     log = folder / f"service-{port}.log"
-    command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port), "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", "service:app", "--host", host, "--port", str(port), "--no-access-log"]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
     service = Service(url=f"http://127.0.0.1:{port}", home=home, process=process, log=log, keys=keys)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import secrets
+import time
 
 import httpx
 import numpy as np
@@ -16,6 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from guard.assembly import LEDGER_ORIGIN
 from guard.ledger.checkpoint import HeadVerifier
 from guard.ledger.proofs import EntryProof, verify_entry_proof
+from guard.media import encode
+from guard.records import ImageFormat
 from tests.gateway.conftest import Service
 from tests.vectors.bad_images import bad_images
 
@@ -108,6 +111,7 @@ def test_verify_answers_any_bytes(service: Service, defect: str) -> None:
     assert answer.json()["state"] in ("none", "unreadable")
 
 
+TINY = base64.b64encode(encode(np.full((64, 64, 3), 90, np.uint8), ImageFormat.PNG)).decode()
 BODIES = {
     "empty prompt": ({"prompt": ""}, None),
     "blank prompt": ({"prompt": "  \n "}, None),
@@ -124,6 +128,12 @@ BODIES = {
     "source is not an image": ({"prompt": "x", "operation": "image-to-image", "source_image": "aGVsbG8="}, None),
     "no source": ({"prompt": "x", "operation": "image-to-image"}, None),
     "prompt of a wrong type": ({"prompt": 5}, None),
+    "too small to be marked": ({"prompt": "a star", "width": 64, "height": 64}, None),
+    "a source too small to be marked": (
+        {"prompt": "a star", "operation": "image-to-image", "strength": 0.5, "source_image": TINY},
+        None,
+    ),
+    "a source for text-to-image": ({"prompt": "a star", "source_image": TINY}, None),
     "NaN guidance": (None, b'{"prompt": "x", "guidance": NaN}'),
     "infinite strength": (None, b'{"prompt": "x", "strength": Infinity}'),
     "not JSON": (None, b"prompt=x"),
@@ -248,3 +258,17 @@ def test_img2img_and_inpainting_over_http(service: Service) -> None:
             assert answer.status_code == 200, answer.text
             (row,) = answer.json()["images"]
             assert row["credential_state"] == "trusted", row
+
+
+def test_generation_stops_when_the_caller_goes_away(service: Service) -> None:
+    body = {"prompt": "a red circle", "count": 4, "steps": 150}
+    with service.client() as client, pytest.raises(httpx.ReadTimeout):
+        client.post("/v1/generate", json=body, timeout=2.0)
+    started = time.monotonic()
+    while time.monotonic() - started < 60:  # to the end it would take minutes
+        metrics = httpx.get(f"{service.url}/metrics").text
+        if "signet_generations_waiting 0.0" in metrics:
+            break
+        time.sleep(0.2)
+    assert "signet_generations_waiting 0.0" in metrics
+    assert '"code": "cancelled"' in service.log.read_text()

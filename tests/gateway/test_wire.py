@@ -37,9 +37,19 @@ def test_a_decoder_that_gives_up_stops_the_request() -> None:
         raise DeadlineError("The decoder ran past its deadline.")
 
     with pytest.raises(DeadlineError):
-        body(source_image=base64.b64encode(b"anything")).to_request(tenant="t", decoder=decoder)
+        body(operation=Operation.IMAGE_TO_IMAGE, source_image=base64.b64encode(b"anything")).to_request(
+            tenant="t", decoder=decoder
+        )
 
 
 def test_what_is_not_base64_is_named() -> None:
     with pytest.raises(RequestError, match="`source_image` is not base64"):
-        body(source_image="not base64!").to_request(tenant="t", decoder=decode)
+        body(operation=Operation.IMAGE_TO_IMAGE, source_image="not base64!").to_request(tenant="t", decoder=decode)
+
+
+def test_pictures_that_the_operation_does_not_take_are_refused_undecoded() -> None:
+    def decoder(_: bytes) -> DecodedImage:
+        raise AssertionError("decoded")
+
+    with pytest.raises(RequestError, match="text-to-image"):
+        body(source_image=base64.b64encode(SOURCE)).to_request(tenant="t", decoder=decoder)

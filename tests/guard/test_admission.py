@@ -33,6 +33,9 @@ SOURCE = np.zeros((64, 64, 3), np.uint8)
         ({"tenant": ""}, "`tenant`"),
         ({"operation": Operation.IMAGE_TO_IMAGE}, "source image"),
         ({"source_image": SOURCE}, "text-to-image"),
+        ({"width": 31}, "`width` is 31"),
+        ({"height": 16}, "`height` is 16"),
+        ({"operation": Operation.IMAGE_TO_IMAGE, "source_image": SOURCE[:20]}, "`height` is 20"),
         ({"operation": Operation.INPAINTING, "source_image": SOURCE}, "mask"),
         (
             {"operation": Operation.INPAINTING, "source_image": SOURCE, "mask": np.zeros((32, 64), np.uint8)},
@@ -42,11 +45,15 @@ SOURCE = np.zeros((64, 64, 3), np.uint8)
 )
 def test_malformed(change: dict, named: str) -> None:
     with pytest.raises(RequestError, match=named) as caught:
-        check_form(replace(GOOD, **change), models=["signet-mini"])
+        check_form(replace(GOOD, **change), models=["signet-mini"], min_side=32)
     assert caught.value.diagnostics()
 
 
 def test_good_requests_pass() -> None:
-    check_form(GOOD, models=[])
+    check_form(GOOD, models=[], min_side=32)
     mask = np.zeros((64, 64), np.uint8)
-    check_form(replace(GOOD, operation=Operation.INPAINTING, source_image=SOURCE, mask=mask, strength=1.0), models=[])
+    check_form(
+        replace(GOOD, operation=Operation.INPAINTING, source_image=SOURCE, mask=mask, strength=1.0),
+        models=[],
+        min_side=32,
+    )

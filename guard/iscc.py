@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from guard.credentials import SoftBinding
 from guard.errors import RequestError
 from guard.records import RGB8
 
@@ -64,6 +65,11 @@ def code_text(digest: bytes) -> str:
 def sequence(digest: bytes) -> bytes:
     """Return the soft-binding value of an Image-Code: an ISCC-SEQ of one unit."""
     return _HEADER + digest
+
+
+def soft_binding(digest: bytes) -> SoftBinding:
+    """Return the soft binding of an Image-Code, its value as base64."""
+    return SoftBinding(algorithm=ALGORITHM, value=base64.b64encode(sequence(digest)).decode())
 
 
 def image_codes_of(value: bytes) -> list[bytes]:

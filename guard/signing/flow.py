@@ -25,13 +25,14 @@ from guard.credentials import CredentialReport, CredentialState, SignedBytes, So
 from guard.errors import MediaError, MediaTooLargeError, ReadBackError, RequestError
 from guard.fingerprint import fingerprints
 from guard.interfaces import Registration
+from guard.iscc import soft_binding
 from guard.ledger.entry import SigningFacts, signing_body
 from guard.media import MAX_BYTES, sha256_hex, sniff_media_type
 from guard.picture_file import PictureFile, write_picture
 from guard.pipeline import PASSING_LOG10_P
 from guard.provenance.containers import require_signable
 from guard.provenance.manifest import ManifestFacts, ManifestKind, redaction_uri
-from guard.records import RGB8, ImageID, LabelMode, MarkReading, ModelCard
+from guard.records import RGB8, Fingerprints, ImageID, LabelMode, MarkReading, ModelCard
 from guard.signing.request import SignedFile, SigningParts, SigningRequest
 
 UNNAMED_MODEL = "unspecified generative model"
@@ -57,6 +58,7 @@ class _Prepared:
     media_type: str
     pixels: RGB8 | None
     reading: MarkReading | None
+    fingerprints: Fingerprints | None
 
 
 class FileSigner:
@@ -117,8 +119,7 @@ class FileSigner:
         picture, target = opened.picture, request.media_type or opened.media_type
         marks = request.mark and opened.carried is None
         if picture is None or not (marks or request.label is not LabelMode.NONE or target != opened.media_type):
-            pixels = None if picture is None else picture.rgb
-            return _Prepared(encoded=opened.data, media_type=opened.media_type, pixels=pixels, reading=None)
+            return _prepared(opened.data, opened.media_type, None if picture is None else picture.rgb, None)
         pixels = picture.rgb
         if request.label is not LabelMode.NONE:
             pixels = self._parts.labeller.apply(pixels, mode=request.label)
@@ -127,7 +128,7 @@ class FileSigner:
         encoded = write_picture(pixels, picture, target)
         as_seen = self._parts.open_picture(encoded).rgb
         reading = self._read_back(as_seen, image_id) if marks else None
-        return _Prepared(encoded=encoded, media_type=target, pixels=as_seen, reading=reading)
+        return _prepared(encoded, target, as_seen, reading)
 
     def _read_back(self, pixels: RGB8, image_id: ImageID) -> MarkReading:
         """Return the reading of the mark just embedded. Raises ReadBackError."""
@@ -182,7 +183,7 @@ class FileSigner:
             redactions=tuple(redaction_uri(opened.credential.manifest_label or "", label) for label in request.redact),
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
-            further_bindings=() if opened.carried is None else (opened.carried,),
+            further_bindings=_further_bindings(opened, prepared),
             label=request.label,
             training_use=generator.training_use,
             title=request.title,
@@ -200,14 +201,14 @@ class FileSigner:
         """(5) Append the entry and the registry row in one transaction."""
         sha256 = sha256_hex(signed.data)
         registration = None
-        if prepared.pixels is not None:
+        if prepared.fingerprints is not None:
             registration = Registration(
                 image_id=image_id,
                 sha256=sha256,
                 media_type=prepared.media_type,
                 manifest=signed.manifest,
                 manifest_label=signed.manifest_label,
-                fingerprints=fingerprints(prepared.pixels),
+                fingerprints=prepared.fingerprints,
                 tenant=request.tenant,
             )
         facts = SigningFacts(
@@ -236,6 +237,25 @@ class FileSigner:
             carried=opened.carried,
             receipt=self._parts.ledger.append(body, registration=registration),
         )
+
+
+def _prepared(encoded: bytes, media_type: str, pixels: RGB8 | None, reading: MarkReading | None) -> _Prepared:
+    """Return the bytes to sign with what is seen in them."""
+    return _Prepared(
+        encoded=encoded,
+        media_type=media_type,
+        pixels=pixels,
+        reading=reading,
+        fingerprints=None if pixels is None else fingerprints(pixels),
+    )
+
+
+def _further_bindings(opened: _Opened, prepared: _Prepared) -> tuple[SoftBinding, ...]:
+    """Return the mark that the file carried already, and the fingerprint by which others can search."""
+    carried = () if opened.carried is None else (opened.carried,)
+    if prepared.fingerprints is None:
+        return carried
+    return (*carried, soft_binding(bytes.fromhex(prepared.fingerprints.iscc)))
 
 
 def _media_type(data: bytes, *, marked: bool) -> str:

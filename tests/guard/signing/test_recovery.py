@@ -1,5 +1,6 @@
 """Recovery: copies are traced to their manifest, other pictures never, transplanted marks are named."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,14 @@ class Blind:
 
     def detect(self, pixels: RGB8) -> MarkReading:
         return MarkReading(algorithm=self.algorithm, image_id=None, log10_p=0.0)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A registry of its own: what other tests signed must not be found here."""
+    made = Bench.make(tmp_path_factory.mktemp("recovery"))
+    yield made
+    made.ledger.close()
 
 
 @pytest.fixture(scope="module")

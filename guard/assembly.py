@@ -54,6 +54,7 @@ from guard.provenance.keys.passphrase import passphrase_source
 from guard.provenance.keys.ring import days_covered, list_signers
 from guard.provenance.keys_folder import KeyFolder
 from guard.provenance.read import C2PACredentialReader
+from guard.provenance.revocation import parse_hosts
 from guard.provenance.self_test import SelfTest, run_self_test
 from guard.provenance.sign import C2PACredentialSigner, ClaimGenerator
 from guard.provenance.time_stamp import TimeStampPolicy, TimeStampSource
@@ -135,7 +136,12 @@ class Core:
     @cached_property
     def reader(self) -> C2PACredentialReader:
         """Return the reader of content credentials."""
-        return C2PACredentialReader(self.anchors, pool=self.pool, deadline_s=self.settings.worker_deadline_s)
+        return C2PACredentialReader(
+            self.anchors,
+            pool=self.pool,
+            deadline_s=self.settings.worker_deadline_s,
+            ocsp_hosts=parse_hosts(self.settings.ocsp_hosts),
+        )
 
     @cached_property
     def ledger(self) -> SQLiteLedger:

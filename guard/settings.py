@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         None, description="Key that encrypts withheld content; default: keys/quarantine.key, made when missing."
     )
     trust_anchors: Path | None = Field(None, description="PEM file with further trusted C2PA roots.")
+    ocsp_hosts: str = Field(
+        "", description="Hosts, comma-separated, that may be asked whether a trusted signer was revoked; empty: none."
+    )
     tsa_url: str | None = Field(None, description="RFC 3161 time-stamp authority for new manifests.")
     tsa_policy: Literal["refuse", "sign_without"] = Field(
         "refuse", description="When the time-stamp authority fails: refuse the picture, or sign without and say so."

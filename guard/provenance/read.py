@@ -3,22 +3,24 @@
 (1) bounds       bytes, container chunks, JUMBF boxes are counted before the native parser sees anything
 (2) parse        c2pa-rs in a killable worker under a deadline; every foreign error becomes a state
 (3) describe     the verdict rules of guard/provenance/describe.py; only a small record leaves the worker
+(4) revocation   only where hosts are listed, and only for a trusted signer (guard/provenance/revocation.py)
 """
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from guard.credentials import CredentialReport, CredentialState
-from guard.errors import WorkerError
+from guard.errors import DeadlineError, WorkerError
 from guard.isolation import WorkerPool
 from guard.media import sniff_media_type
 from guard.provenance.bounds import Excess, find_excess
 from guard.provenance.describe import HARD_BINDING_MISMATCH, describe_store, explain
 from guard.provenance.native import reading_context, reading_settings
+from guard.provenance.revocation import INACCESSIBLE, NOT_REVOKED, ocsp_settings
 from guard.provenance.trust import TrustAnchors
 
 DEADLINE_S = 2.0
@@ -42,17 +44,26 @@ class StoredManifest:
 class C2PACredentialReader:
     """``CredentialReader`` over c2pa-rs."""
 
-    def __init__(self, anchors: TrustAnchors, *, pool: WorkerPool | None, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        anchors: TrustAnchors,
+        *,
+        pool: WorkerPool | None,
+        deadline_s: float = DEADLINE_S,
+        ocsp_hosts: tuple[str, ...] = (),
+    ) -> None:
         """Prepare to read.
 
         Args:
             anchors: who is trusted.
             pool: workers that parse; None parses in this process, without a deadline: for our own files only.
             deadline_s: longest time for one file.
+            ocsp_hosts: hosts that may be asked about a trusted signer's certificate (revocation.py); none by default.
         """
         self._settings = reading_settings(anchors)
         only_tsa = anchors.only_for_time_stamps()
         self._tsa_settings = reading_settings(only_tsa) if only_tsa.tsa_pem else None
+        self._ocsp_settings = ocsp_settings(anchors, hosts=ocsp_hosts) if ocsp_hosts else None
         self._pool = pool
         self._deadline_s = deadline_s
 
@@ -81,15 +92,25 @@ class C2PACredentialReader:
         excess = find_excess(data) or (find_excess(manifest) if manifest is not None else None)
         if excess is not None:
             return _over(excess)
-        if self._pool is None:
-            return examine(data, self._settings, manifest, self._tsa_settings)
         try:
-            return self._pool.run(
-                examine, data, self._settings, manifest, self._tsa_settings, deadline_s=self._deadline_s
-            )
+            report = self._parse(data, manifest, self._settings)
         except WorkerError:
             # the parser died of this file (or ran out of its memory limit); the pool has replaced it
             return _unreadable("signet.unreadable.parser_failed")
+        if self._ocsp_settings is None or report.state is not CredentialState.TRUSTED:
+            return report
+        try:
+            asked = self._parse(data, manifest, self._ocsp_settings)
+        except (WorkerError, DeadlineError):
+            asked = report
+        silent = asked.state is CredentialState.TRUSTED and NOT_REVOKED not in asked.codes
+        return replace(asked, codes=(*asked.codes, INACCESSIBLE)) if silent else asked
+
+    def _parse(self, data: bytes, manifest: bytes | None, settings: str) -> CredentialReport:
+        """Parse in a worker where there is one. Raises DeadlineError, WorkerError."""
+        if self._pool is None:
+            return examine(data, settings, manifest, self._tsa_settings)
+        return self._pool.run(examine, data, settings, manifest, self._tsa_settings, deadline_s=self._deadline_s)
 
 
 def examine(

@@ -55,7 +55,7 @@ def channel_relations(planes: Planes) -> Features:
     ]
     pairs = together[(0, 1, 0), (1, 2, 2)]
     joined: list[float] = [
-        *pairs.tolist(),
+        *(float(pair) for pair in pairs),
         float(strength[0] - strength[1]),
         float(strength[2] - strength[1]),
         *colour,
@@ -65,7 +65,7 @@ def channel_relations(planes: Planes) -> Features:
 
 
 def _laplacian(plane: Plane) -> Plane:
-    return np.asarray(cv2.Laplacian(np.ascontiguousarray(plane), cv2.CV_32F), np.float32) / 4
+    return np.asarray(cv2.Laplacian(np.ascontiguousarray(plane), cv2.CV_32F) / 4, np.float32)
 
 
 def noise_features(planes: Planes) -> Features:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from detectors.evidence import Family
@@ -13,15 +16,31 @@ from detectors.report.as_html import render_html
 from detectors.report.as_text import printable, render_text
 from detectors.report.model import Report
 from detectors.verdict import VerdictLevel
+from gateway.cli.detect_bulk import BulkJob, judge_files
+from gateway.cli.detect_output import ResultFile
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
-from gateway.cli.output import CLEAN, FINDING, console, for_each_file, reporting
-from guard.errors import RequestError
+from gateway.cli.output import (
+    CLEAN,
+    FINDING,
+    NOT_EXAMINED,
+    console,
+    emit,
+    error_console,
+    error_row,
+    find_files,
+    read_file,
+    reporting,
+)
+from gateway.runtime import Runtime
+from guard.errors import GuardError, RequestError
 
 _EPILOG = (
     "Examples:\n\n"
     "  signet detect suspect.jpg\n\n"
+    "  signet detect suspect.jpg --html report.html\n\n"
     "  signet detect uploads/ --json > verdicts.jsonl\n\n"
-    "  signet detect suspect.jpg --html report.html"
+    "  signet detect uploads/ --out verdicts.parquet --jobs 4      (run it again to go on after a stop)\n\n"
+    "  signet detect uploads/ --families statistical,learned      (pixels only)"
 )
 _COLOUR = {
     VerdictLevel.PROVEN_AI: "bold red",
@@ -29,6 +48,9 @@ _COLOUR = {
     VerdictLevel.UNDETERMINED: "cyan",
     VerdictLevel.NO_EVIDENCE: "green",
 }
+MANY_FILES = 16
+"""From here on several processes are worth their start (about two seconds each)."""
+MAX_JOBS = 64
 
 
 def register(app: typer.Typer) -> None:
@@ -44,31 +66,82 @@ def detect(
     policy: Annotated[str | None, typer.Option("--policy", help="Id of a detection policy.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Also write a report page (one file only).")] = None,
     full: Annotated[bool, typer.Option("--full", help="Print the whole report, not one line per file.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a table: .jsonl, .csv or .parquet; goes on where it stopped.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=0, max=MAX_JOBS, help="Processes; 0: one per core for many files.")
+    ] = 0,
     home: HomeOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Judge pictures: joined, explained evidence and a verdict. Exit code 1 when any file has a finding."""
     with reporting(as_json=as_json), runtime(home, detection_policy=policy) as opened:
         chosen = _families(families)
-        if html is not None and (len(paths) != 1 or paths[0].is_dir()):
-            raise RequestError("--html takes one file.", next_step="Give a single file, or use --json for many.")
-
-        def examine(path: Path, data: bytes) -> tuple[dict[str, Any], int]:
-            report, upload = opened.examine(data, name=str(path), families=chosen)
-            if html is not None:
-                html.write_text(render_html(report, pixels=upload.pixels), encoding="utf-8")
-            row = report.model_dump(mode="json", exclude={"path"})
-            return row, CLEAN if report.verdict is VerdictLevel.NO_EVIDENCE else FINDING
-
-        def show(row: dict[str, Any]) -> None:
-            report = Report.model_validate(row)
-            if full or (len(paths) == 1 and not paths[0].is_dir()):
-                console().print(render_text(report), markup=False, soft_wrap=True)
-            else:
-                console().print(_line(report))
-
-        code = for_each_file(paths, examine, as_json=as_json, show=show)
+        files = find_files(paths)
+        if html is not None:
+            if len(files) != 1:
+                raise RequestError("--html takes one file.", next_step="Give a single file, or use --json for many.")
+            rows = iter([_with_page(opened, files[0], chosen, html)])
+        else:
+            job = BulkJob(home=home, policy=policy, families=chosen)
+            processes = jobs or ((os.cpu_count() or 1) if len(files) >= MANY_FILES else 1)
+            rows = judge_files(files, job, opened, processes=processes, done=ResultFile.finished(out))
+        single = full or (len(files) == 1 and not paths[0].is_dir())
+        code = _give_out(rows, total=len(files), out=out, as_json=as_json, full=single)
     raise typer.Exit(code)
+
+
+def _give_out(rows: Iterator[dict[str, Any]], *, total: int, out: Path | None, as_json: bool, full: bool) -> int:
+    """Show, print or store every row as it comes; return the exit code of all."""
+    codes = set()
+    errors = error_console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = total < 2 or not errors.is_terminal
+    with ResultFile.opened(out) as table, Progress(*columns, console=errors, transient=True, disable=hidden) as bar:
+        task = bar.add_task("Examining", total=total)
+        for row in rows:
+            codes.add(_code(row))
+            table.add(row)
+            if as_json:
+                emit(row)
+            elif "error" in row:
+                text = f"{row['path']}: {row['reason']} {row['next_step']}"
+                errors.print(printable(text), style="red", markup=False)
+            elif out is None:
+                _show(row, full=full)
+            bar.advance(task)
+        written = table.close()
+    if written and not as_json:
+        console().print(f"{written} rows in {out}", markup=False)
+    if FINDING in codes:
+        return FINDING
+    return NOT_EXAMINED if NOT_EXAMINED in codes else CLEAN
+
+
+def _code(row: dict[str, Any]) -> int:
+    if "error" in row:
+        return NOT_EXAMINED
+    return CLEAN if row["verdict"] == VerdictLevel.NO_EVIDENCE.value else FINDING
+
+
+def _with_page(opened: Runtime, path: Path, families: frozenset[Family] | None, html: Path) -> dict[str, Any]:
+    """Judge one file and write its page, with pictures of what the detectors looked at."""
+    try:
+        report, upload = opened.examine(read_file(path), name=str(path), families=families)
+    except GuardError as error:
+        return {"path": str(path), **error_row(error)}
+    pictures = opened.engine.illustrate(upload, families=families)
+    html.write_text(render_html(report, pixels=upload.pixels, pictures=pictures), encoding="utf-8")
+    return {"path": str(path), **report.model_dump(mode="json", exclude={"path"})}
+
+
+def _show(row: dict[str, Any], *, full: bool) -> None:
+    report = Report.model_validate({key: value for key, value in row.items() if key != "duplicate_of"})
+    if full:
+        console().print(render_text(report), markup=False, soft_wrap=True)
+    else:
+        console().print(_line(report))
 
 
 def _families(text: str | None) -> frozenset[Family] | None:
@@ -87,5 +160,5 @@ def _line(report: Report) -> Table:
     table.add_column(ratio=5)
     reason = report.reasons[0].text if report.reasons else report.headline
     level = f"[{_COLOUR[report.verdict]}]{report.verdict.value}[/]"
-    table.add_row(level, printable(report.path or ""), printable(reason).replace("[", "\\["))
+    table.add_row(level, printable(report.path or "").replace("[", "\\["), printable(reason).replace("[", "\\["))
     return table

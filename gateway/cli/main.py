@@ -16,6 +16,7 @@ from gateway.cli import (
     detect,
     doctor,
     evaluate,
+    evaluate_detect,
     generate,
     inspect,
     keys,
@@ -56,6 +57,7 @@ def main(
     """Keep the options that belong to no subcommand."""
 
 
+evaluate_detect.register(evaluate.app)
 for module in (generate, check, detect, sign, credentials, inspect, recover, doctor, serve, demo):
     module.register(app)
 app.add_typer(watermark.app, name="watermark")

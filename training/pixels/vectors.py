@@ -19,13 +19,46 @@ from training.pixels.crops import SIDE, read_crops
 
 CUT = 224
 CHUNK = 64
+PROCESSED_SHARE = 0.5
 TRAINING_QUALITIES = (60, 100)
 """Wider than in the protocol, so that its ends are no edge of what was trained on."""
 
 
+def processed(crop: RGB8, rng: np.random.Generator) -> RGB8:
+    """Return a crop after one step of everyday editing, or unchanged; the same for real and generated pictures.
+
+    Cameras, phones and sites sharpen, denoise, brighten and enlarge; none of it makes a picture generated.
+    """
+    if rng.random() >= PROCESSED_SHARE:
+        return crop
+    kind = int(rng.integers(6))
+    if kind == 0:  # unsharp mask
+        soft = cv2.GaussianBlur(crop, (0, 0), float(rng.uniform(0.7, 1.6)))
+        amount = float(rng.uniform(0.3, 1.2))
+        return np.asarray(cv2.addWeighted(crop, 1 + amount, soft, -amount, 0), np.uint8)
+    if kind == 1:  # denoising that keeps edges
+        strength = float(rng.uniform(8, 25))
+        return np.asarray(cv2.bilateralFilter(crop, 5, strength, 2.0), np.uint8)
+    if kind == 2:  # slight blur
+        return np.asarray(cv2.GaussianBlur(crop, (0, 0), float(rng.uniform(0.3, 0.9))), np.uint8)
+    if kind == 3:  # grain
+        noise = rng.normal(0, rng.uniform(1, 5), (*crop.shape[:2], 1)) + rng.normal(0, 1, crop.shape)
+        return np.clip(crop + noise, 0, 255).astype(np.uint8)
+    if kind == 4:  # brightness and contrast
+        curve = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.33)
+        curve = (curve - 128) * rng.uniform(0.85, 1.2) + 128
+        return np.clip(curve, 0, 255).astype(np.uint8)[crop]
+    factor = float(rng.uniform(1.1, 1.7))  # enlarged, as sites do with small pictures
+    side = round(CUT / factor) + 8
+    part = np.ascontiguousarray(crop[:side, :side])
+    filters = (cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(part, (SIDE, SIDE), interpolation=filters[int(rng.integers(3))]), np.uint8)
+
+
 def cut_and_save(crop: RGB8, rng: np.random.Generator) -> RGB8:
-    """Return a random CUT x CUT part of a crop after a random last save, mirrored half of the time."""
+    """Return a random CUT x CUT part of a crop, edited or not, after a random last save, mirrored half of the time."""
     y, x = (int(v) for v in rng.integers(SIDE - CUT + 1, size=2))
+    crop = processed(crop, rng)
     part = last_save(np.ascontiguousarray(crop[y : y + CUT, x : x + CUT]), rng, qualities=TRAINING_QUALITIES)
     return np.ascontiguousarray(part[:, ::-1]) if rng.random() < 0.5 else part
 

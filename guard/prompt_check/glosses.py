@@ -58,7 +58,8 @@ class _Table:
         found = self.exact.get(phrase)
         if found is not None:
             return None if sure and phrase in self.doubtful else found
-        for end in range(len(phrase), MIN_STEM - 1, -1):
+        shortest = max(MIN_STEM, phrase.rfind(" ") + 2)  # a stem may end inside the last word only
+        for end in range(len(phrase), shortest - 1, -1):
             stem = phrase[:end]
             if stem in self.stems:
                 return None if sure and stem in self.doubtful else self.stems[stem]

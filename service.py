@@ -21,7 +21,7 @@ from gateway.auth.api_keys import load_api_keys
 from gateway.logs import configure
 from gateway.metrics import Metrics
 from gateway.observer import Observer
-from gateway.routes import detection, generation, health, review
+from gateway.routes import detection, generation, health, review, soft_binding
 from gateway.routes.access import is_loopback
 from gateway.runtime import Runtime
 from guard.errors import ConfigError
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.api_keys = load_api_keys(settings.api_keys_file) if settings.api_keys_file else None
     problems.install(app)
-    for part in (generation, detection, review, health):
+    for part in (generation, detection, soft_binding, review, health):
         app.include_router(part.router)
     app.add_middleware(Observer)
     return app

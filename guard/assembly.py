@@ -177,7 +177,11 @@ class Core:
         """Return the signer of manifests. Raises KeyMaterialError without keys."""
         return C2PACredentialSigner(
             self.keys.ring,
-            claim_generator=ClaimGenerator(provider=self.settings.provider),
+            claim_generator=ClaimGenerator(
+                provider=self.settings.provider,
+                prompts=self.settings.manifest_prompts,
+                thumbnails=self.settings.manifest_thumbnails,
+            ),
             time_stamps=self.time_stamps,
         )
 

@@ -273,6 +273,9 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "gateway.routes": [
         *_GATEWAY_BASE,
+        "guard.iscc",
+        "guard.provenance",
+        "guard.recovery",
         "guard.pipeline",
         "guard.fingerprint",
         "guard.ledger",

@@ -40,7 +40,7 @@ def jpeg_quality(data: bytes) -> int | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
                 tables = getattr(image, "quantization", {})
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's errors on damaged files
         return None

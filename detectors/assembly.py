@@ -52,7 +52,7 @@ def _registry_detectors(core: Core, recognition: RecognitionPolicy) -> list[Dete
             )
             for kind in kinds
         ]
-    originals = RegistryLookup(core.ledger, core.reader)
+    originals = RegistryLookup(core.ledger, core.own_reader)
     return [
         LedgerMatchDetector(
             originals, max_distance=recognition.pdq_max_distance, min_quality=recognition.pdq_min_quality

@@ -3,7 +3,8 @@
     (1) conclusive evidence of AI                         -> PROVEN_AI
     (2) supporting evidence or a large calibrated sum     -> LIKELY_AI, but UNDETERMINED against a trusted statement
     (3) something that does not hold, or a middling sum,
-        or nothing found while a detector failed          -> UNDETERMINED
+        or nothing found while a detector failed,
+        or nothing that could be examined at all          -> UNDETERMINED
     (4) otherwise                                         -> NO_EVIDENCE
 
 Log-likelihood ratios are summed within a family and capped there, because members of a family are not independent.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detectors.evidence import DetectorResult, Direction, Evidence, Failed, Family, Grade
+from detectors.evidence import DetectorResult, Direction, Evidence, Failed, Family, Grade, Skipped
 from detectors.policy import FusionPolicy
 from detectors.verdict import HEADLINES, Reason, Verdict, VerdictLevel
 
@@ -49,6 +50,9 @@ def fuse(results: Sequence[DetectorResult], policy: FusionPolicy) -> Verdict:
     ordered = sorted(evidence, key=lambda item: (_WEIGHT[item.grade], -abs(item.llr_nats or 0.0), item.id))
     reasons = [Reason(evidence_id=item.id, text=item.reason) for item in ordered]
     reasons += [Reason(evidence_id=item.id, text=f"Could not be examined: {item.reason}") for item in failed]
+    if not evidence:
+        skipped = [result for result in results if isinstance(result, Skipped)]
+        reasons += [Reason(evidence_id=item.id, text=f"Not examined: {item.reason}") for item in skipped]
     return Verdict(
         level=level,
         headline=HEADLINES[level],
@@ -70,7 +74,7 @@ def _level(
         contradicted = (Grade.CONCLUSIVE, Direction.NOT_AI) in graded
         return VerdictLevel.UNDETERMINED if contradicted else VerdictLevel.LIKELY_AI
     middling = llr_nats is not None and llr_nats >= policy.undetermined_llr_nats
-    if middling or something_failed or any(grade is Grade.CONFLICTING for grade, _ in graded):
+    if not evidence or middling or something_failed or any(grade is Grade.CONFLICTING for grade, _ in graded):
         return VerdictLevel.UNDETERMINED
     return VerdictLevel.NO_EVIDENCE
 

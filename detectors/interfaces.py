@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -62,7 +61,8 @@ class Original:
     """A released image as the registry knows it: what a stripped copy is traced back to.
 
     Attributes:
-        credential: what its stored manifest says, verified without the picture.
+        credential: what its stored manifest says, verified without the picture; ``UNREADABLE`` when it could not be
+            read just now.
     """
 
     image_id: ImageID
@@ -70,6 +70,11 @@ class Original:
     manifest_label: str
     fingerprints: Fingerprints
     credential: CredentialReport
+
+    @property
+    def has_parent(self) -> bool:
+        """Return whether it was made by changing an earlier picture, which then looks much the same."""
+        return any(part.relationship == "parentOf" for part in self.credential.ingredients)
 
 
 class OriginalLookup(Protocol):
@@ -83,6 +88,6 @@ class OriginalLookup(Protocol):
         """Return the original whose released bytes have this digest, or None."""
         ...
 
-    def similar(self, pdq: str, *, max_distance: int) -> Sequence[tuple[Original, int]]:
-        """Return originals within a Hamming distance (bits of 256) of a PDQ hash, nearest first."""
+    def most_similar(self, pdq: str, *, max_distance: int) -> tuple[Original, int] | None:
+        """Return the original nearest to a PDQ hash and its distance in bits of 256, or None when none is near."""
         ...

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from detectors.interfaces import Original
+from guard.credentials import CredentialReport, CredentialState
+from guard.errors import StageError
 from guard.interfaces import LedgerStore, Registration
 from guard.media import encode
 from guard.provenance.read import StoredManifest
@@ -39,20 +40,24 @@ class RegistryLookup:
         """Return the original whose released bytes have this digest, or None."""
         return self._describe(self._ledger.find_sha256(sha256))
 
-    def similar(self, pdq: str, *, max_distance: int) -> Sequence[tuple[Original, int]]:
-        """Return originals within a Hamming distance (bits of 256) of a PDQ hash, nearest first."""
-        rows = self._ledger.find_similar(pdq, max_distance=max_distance)
-        described = ((self._describe(registration), distance) for registration, distance in rows)
-        return [(original, distance) for original, distance in described if original is not None]
+    def most_similar(self, pdq: str, *, max_distance: int) -> tuple[Original, int] | None:
+        """Return the original nearest to a PDQ hash and its distance in bits of 256, or None when none is near."""
+        for registration, distance in self._ledger.find_similar(pdq, max_distance=max_distance):
+            described = self._describe(registration)
+            return None if described is None else (described, distance)
+        return None
 
     def _describe(self, registration: Registration | None) -> Original | None:
         if registration is None:
             return None
-        stored = self._reader.read_stored_manifest(registration.manifest, self._stand_in)
+        try:
+            credential = self._reader.read_stored_manifest(registration.manifest, self._stand_in).report
+        except StageError as exc:  # that the picture is ours does not depend on what its manifest says
+            credential = CredentialReport(state=CredentialState.UNREADABLE, explanation=str(exc))
         return Original(
             image_id=registration.image_id,
             sha256=registration.sha256,
             manifest_label=registration.manifest_label,
             fingerprints=registration.fingerprints,
-            credential=stored.report,
+            credential=credential,
         )

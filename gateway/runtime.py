@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from threading import BoundedSemaphore, Lock
@@ -17,7 +19,7 @@ from gateway.review.store import ReviewStore
 from gateway.review.vault import Vault
 from guard.assembly import Core, build_core, build_gateway
 from guard.credentials import CredentialReport
-from guard.errors import GuardError, MediaTooLargeError
+from guard.errors import BusyError, GuardError, MediaTooLargeError, UndecodableMediaError
 from guard.media import MAX_BYTES, DecodedImage, sniff_media_type
 from guard.pipeline import Gateway
 from guard.policy.load import load_named
@@ -28,6 +30,8 @@ from guard.settings import Settings
 
 MAX_WAITING = 8
 """Generations in progress or queued: one runs at a time on a device, so the ninth would wait minutes; it gets a 503."""
+EXAMINATION_WAIT_S = 30.0
+"""Longest wait of an upload for its turn: a native parser may hold a worker for 3 s, so nine before it are done."""
 EXPIRY_WARNING_DAYS = 30
 """Days before expiry at which readiness says so; renewing a C2PA certificate takes days, not hours."""
 
@@ -67,6 +71,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.places = BoundedSemaphore(MAX_WAITING)
+        self._examinations = BoundedSemaphore(settings.worker_processes)
         self._lock = Lock()
         self._built: list[Any] = []
 
@@ -137,9 +142,11 @@ class Runtime:
 
         Raises:
             MediaError: it cannot be examined as a still image.
+            BusyError: other uploads kept the workers busy for too long.
         """
-        upload = load_upload(data, name=name, decoder=self.core.decode)
-        examination = self.engine.judge(upload, families=families)
+        with self._examining():
+            upload = load_upload(data, name=name, decoder=self.core.decode)
+            examination = self.engine.judge(upload, families=families)
         report = build_report(
             examination.verdict,
             path=name,
@@ -156,10 +163,26 @@ class Runtime:
 
         Raises:
             MediaTooLargeError: over MAX_BYTES.
+            UndecodableMediaError: no bytes at all.
+            BusyError: other uploads kept the workers busy for too long.
         """
         if len(data) > MAX_BYTES:
             raise MediaTooLargeError(f"The file has more than {MAX_BYTES} bytes.")
-        return credential_row(self.core.reader.read(data), path=name, media_type=sniff_media_type(data))
+        if not data:
+            raise UndecodableMediaError("The file is empty.")
+        with self._examining():
+            report = self.core.reader.read(data)
+        return credential_row(report, path=name, media_type=sniff_media_type(data))
+
+    @contextmanager
+    def _examining(self) -> Iterator[None]:
+        """Hold one of as many places as there are workers, so that load makes uploads wait, not verdicts change."""
+        if not self._examinations.acquire(timeout=EXAMINATION_WAIT_S):
+            raise BusyError(f"Other uploads kept all workers busy for {EXAMINATION_WAIT_S:.0f} s.")
+        try:
+            yield
+        finally:
+            self._examinations.release()
 
     def proof(self, image_id: ImageID) -> dict[str, Any]:
         """Return the ledger entry of an image with its inclusion proof and signed tree head."""

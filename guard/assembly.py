@@ -27,7 +27,7 @@ from guard.ledger.image_store import FileImageStore
 from guard.ledger.sqlite_store import SQLiteLedger
 from guard.media import DecodedImage, decode
 from guard.picture_file import PictureFile, open_picture
-from guard.pipeline import Gateway, Stages
+from guard.pipeline import Gateway
 from guard.policy.decide import Policy
 from guard.policy.load import load_named
 from guard.policy.schema import (
@@ -64,6 +64,7 @@ from guard.recovery import ManifestRecovery
 from guard.settings import Settings
 from guard.signing.flow import FileSigner
 from guard.signing.request import SigningParts
+from guard.stages import Stages
 from guard.watermark.codec import LatticeWatermarker
 
 LEDGER_ORIGIN = "signet-gateway/ledger"
@@ -87,6 +88,7 @@ class Core:
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
+        self._anchored_with_keys = True
         self._to_close: list[WorkerPool | SQLiteLedger | ProtectedStore | TimeStampSource] = []
 
     @property
@@ -101,6 +103,10 @@ class Core:
             raise KeyMaterialError(
                 f"There are no keys in {self.settings.keys_folder}.",
                 next_step="Run `signet keys init` to make development keys there, or set SIGNET_HOME.",
+            )
+        if not self._anchored_with_keys:
+            raise KeyMaterialError(
+                "The keys were made after this process had started.", next_step="Restart it, so that it trusts them."
             )
         access = key_access(self.settings)
         return KeyFolder.load(self.settings.keys_folder, now=self.clock.now(), access=access, clock=self.clock.now)
@@ -117,6 +123,7 @@ class Core:
         Raises:
             KeyMaterialError: a file is unreadable, or a trust list was changed after it was imported.
         """
+        self._anchored_with_keys = self.has_keys
         listed = self.settings.trust_anchors
         extra = load_anchors(manifest_files=(listed,)) if listed is not None else TrustAnchors()
         lists = TrustStore(self.settings.trust_folder).anchors()
@@ -135,13 +142,24 @@ class Core:
 
     @cached_property
     def reader(self) -> C2PACredentialReader:
-        """Return the reader of content credentials."""
+        """Return the reader of the content credentials of strangers' files."""
         return C2PACredentialReader(
             self.anchors,
             pool=self.pool,
             deadline_s=self.settings.worker_deadline_s,
             ocsp_hosts=parse_hosts(self.settings.ocsp_hosts),
         )
+
+    @cached_property
+    def own_reader(self) -> C2PACredentialReader:
+        """Return the reader of what was made here: a worker of its own, so that it never waits for uploads."""
+        pool = WorkerPool(
+            size=1,
+            memory_bytes=self.settings.worker_memory_mb * 1024**2,
+            preload=("c2pa", "guard.provenance.read"),
+        )
+        self._to_close.append(pool)
+        return C2PACredentialReader(self.anchors, pool=pool, deadline_s=self.settings.worker_deadline_s)
 
     @cached_property
     def ledger(self) -> SQLiteLedger:
@@ -206,7 +224,7 @@ class Core:
             watermarker=self.watermarker,
             labeller=BadgeLabeller(),
             signer=self.signer,
-            reader=self.reader,
+            reader=self.own_reader,
             ledger=self.ledger,
             clock=self.clock,
             open_picture=self.open_picture,
@@ -221,7 +239,7 @@ class Core:
     @cached_property
     def self_test(self) -> SelfTest:
         """Prove once that signing, trust and the closed network work here. Raises ConfigError when they do not."""
-        return run_self_test(self.signer, self.reader, now=self.clock.now())
+        return run_self_test(self.signer, self.own_reader, now=self.clock.now())
 
     def decode(self, data: bytes) -> DecodedImage:
         """Decode an upload in a killable worker. Raises MediaError, DeadlineError."""
@@ -282,13 +300,13 @@ def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Q
         labeller=BadgeLabeller(),
         watermarker=shared.watermarker,
         signer=shared.signer,
-        reader=shared.reader,
+        reader=shared.own_reader,
         ledger=shared.ledger,
         images=shared.images,
         clock=shared.clock,
         quarantine=quarantine,
     )
-    return Gateway(stages, random_bytes=secrets.token_bytes)
+    return Gateway(stages, random_bytes=secrets.token_bytes, on_close=None if core else shared.close)
 
 
 def build_generators(settings: Settings) -> dict[str, ImageGenerator]:

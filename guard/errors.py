@@ -24,6 +24,7 @@
     |  |- ReadBackError            a mark or credential was written but did not read back
     |  |- LedgerError              the record could not be written or proved
     |  |- DeadlineError            a stage or a native parser ran past its deadline
+    |  |  '- BusyError             ... before it had its turn
     |  '- WorkerError              the process of a native parser died or gave no usable answer
     |- VerificationError           presented as genuine, but is not
     |  '- LedgerProofError         a ledger, proof or signed tree head does not verify
@@ -190,6 +191,20 @@ class DeadlineError(StageError):
     """A stage, or a native parser working on an upload, ran past its deadline."""
 
     code = "deadline_exceeded"
+
+
+class BusyError(DeadlineError):
+    """There was no room in time; nothing was started."""
+
+    code = "busy"
+    next_step = "Send it again later, or run more workers (SIGNET_WORKER_PROCESSES)."
+
+
+class BusyError(DeadlineError):
+    """No worker became free in time; nothing was tried."""
+
+    code = "busy"
+    next_step = "Send fewer files at one time, or run more workers (SIGNET_WORKER_PROCESSES)."
 
 
 class WorkerError(StageError):

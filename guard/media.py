@@ -172,7 +172,14 @@ def decode(data: bytes) -> DecodedImage:
         ) from exc
     except Image.DecompressionBombError as exc:
         raise MediaTooLargeError(f"The image declares more than {MAX_PIXELS} pixels.") from exc
-    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error) as exc:
+    except ValueError as exc:
+        if "MAX_TEXT_CHUNK" in str(exc) or "MAX_TEXT_MEMORY" in str(exc):
+            raise MediaTooLargeError(
+                "A text field of the PNG unpacks to more than is accepted.",
+                next_step="Send the picture without that field; its other metadata can stay.",
+            ) from exc
+        raise UndecodableMediaError("The image is truncated or damaged.") from exc
+    except (OSError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error) as exc:
         # Pillow's plug-ins raise all of these on damaged files; every one means "cannot be decoded"
         raise UndecodableMediaError("The image is truncated or damaged.") from exc
 

@@ -18,7 +18,7 @@ withholds the picture: there is no path from an exception to a release.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from guard.admission import check_form
@@ -34,22 +34,7 @@ from guard.errors import (
     StageError,
 )
 from guard.fingerprint import fingerprints
-from guard.interfaces import (
-    Clock,
-    CredentialReader,
-    CredentialSigner,
-    DecisionMaker,
-    GenerationHooks,
-    ImageChecker,
-    ImageGenerator,
-    ImageStore,
-    Labeller,
-    LedgerStore,
-    PromptChecker,
-    Quarantine,
-    Registration,
-    Watermarker,
-)
+from guard.interfaces import GenerationHooks, Registration
 from guard.ledger.entry import Circumstances, failure_body, refusal_body, release_body
 from guard.media import decode, encode, sha256_hex
 from guard.records import (
@@ -72,44 +57,23 @@ from guard.records import (
     RequestID,
     SignedImage,
 )
+from guard.stages import Deadlines, Stages
 from guard.stopwatch import Stopwatch
 
 PASSING_LOG10_P = -9.0
 """A mark counts as read back only under this proven false-accept bound (design gate: 1e-9 per picture)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """Seconds granted to each stage; running over withholds the picture."""
-
-    check_s: float = 30.0
-    generation_s: float = 900.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stages:
-    """One implementation for each step; built by ``guard/assembly.py`` or by a test."""
-
-    prompt_checkers: Sequence[PromptChecker]
-    image_checkers: Sequence[ImageChecker]
-    policy: DecisionMaker
-    generators: Mapping[str, ImageGenerator]
-    default_model: str
-    labeller: Labeller
-    watermarker: Watermarker
-    signer: CredentialSigner
-    reader: CredentialReader
-    ledger: LedgerStore
-    images: ImageStore
-    clock: Clock
-    quarantine: Quarantine | None = None
-
-
 class Gateway:
     """Runs the flow; safe to share between threads as far as its stages are."""
 
     def __init__(
-        self, stages: Stages, *, random_bytes: Callable[[int], bytes], deadlines: Deadlines | None = None
+        self,
+        stages: Stages,
+        *,
+        random_bytes: Callable[[int], bytes],
+        deadlines: Deadlines | None = None,
+        on_close: Callable[[], None] | None = None,
     ) -> None:
         """Check that nothing can be skipped for want of a checker.
 
@@ -117,6 +81,7 @@ class Gateway:
             stages: all stage implementations.
             random_bytes: a CSPRNG such as ``secrets.token_bytes``.
             deadlines: per-stage limits; defaults suit a CPU.
+            on_close: closes what the stages were built from, where that is the gateway's own.
 
         Raises:
             ConfigError: no prompt checker, no image checker, or the default model is not among the generators.
@@ -129,6 +94,7 @@ class Gateway:
             raise ConfigError(f"The default model {stages.default_model!r} is not among {sorted(stages.generators)}.")
         self._stages = stages
         self._random = random_bytes
+        self._on_close = on_close
         self._deadlines = deadlines or Deadlines()
         self._checks = CheckRunner(deadline_s=self._deadlines.check_s)
 
@@ -138,8 +104,10 @@ class Gateway:
         return self._stages
 
     def close(self) -> None:
-        """Stop the threads that run checks."""
+        """Stop the threads that run checks, and close what is this gateway's own."""
         self._checks.close()
+        if self._on_close is not None:
+            self._on_close()
 
     def generate(self, request: GenerationRequest, *, hooks: GenerationHooks | None = None) -> GenerationResult:
         """Run the whole flow for one request.

@@ -64,7 +64,12 @@ class Settings(BaseSettings):
     public_resolution: bool = Field(False, description="Answer C2PA soft-binding queries of callers without a key.")
     manifest_prompts: bool = Field(False, description="Put prompts into manifests, where everybody can read them.")
     manifest_thumbnails: bool = Field(False, description="Put thumbnails into manifests: ten times slower.")
-    worker_processes: int = Field(1, ge=1, le=64, description="Killable workers for native parsers of uploads.")
+    worker_processes: int = Field(
+        default_factory=lambda: min(4, os.cpu_count() or 1),
+        ge=1,
+        le=64,
+        description="Killable workers for native parsers of uploads; also the most uploads that are judged at a time.",
+    )
     worker_deadline_s: float = Field(3.0, gt=0, le=60, description="Seconds a native parser may take for one file.")
     worker_memory_mb: int = Field(2048, ge=256, description="Memory limit of one such worker, in MiB.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log level.")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Skipped, Technique
-from detectors.interfaces import OriginalLookup
+from detectors.interfaces import Original, OriginalLookup
 from detectors.recognition import graded, original_generator, original_observations
 from detectors.upload import Upload
+from guard.credentials import CredentialState
+from guard.errors import DetectorError
 from guard.fingerprint import fingerprints
 
 
@@ -46,17 +48,34 @@ class LedgerMatchDetector:
                 reason="Not a recorded file, and too plain a picture to search by look "
                 f"(perceptual hash quality {seen.pdq_quality} of 100, {self._min_quality} needed).",
             )
-        for original, distance in self._originals.similar(seen.pdq, max_distance=self._max_distance):
+        nearest = self._originals.most_similar(seen.pdq, max_distance=self._max_distance)
+        if nearest is None:
+            return graded(self, Grade.NEUTRAL, Direction.NONE, "This service has not released this picture.")
+        return self._look_alike(*nearest)
+
+    def _look_alike(self, original: Original, distance: int) -> Evidence:
+        """Judge a picture that looks like a release; a release made from an earlier picture looks like that one too."""
+        if original.credential.state is CredentialState.UNREADABLE:
+            raise DetectorError("a release looks the same, but its manifest could not be read just now")
+        observations = (
+            Observation(name="hash distance", value=f"{distance} of 256 bits", where="ledger, by PDQ"),
+            *original_observations(original, where="ledger, by PDQ"),
+        )
+        if original.has_parent:
             return graded(
                 self,
-                Grade.SUPPORTING,
-                Direction.AI,
-                f"The picture looks the same as an AI-generated image that this service released "
-                f"({distance} of 256 hash bits differ; up to {self._max_distance} count as the same).",
-                generator=original_generator(original),
-                observations=(
-                    Observation(name="hash distance", value=f"{distance} of 256 bits", where="ledger, by PDQ"),
-                    *original_observations(original, where="ledger, by PDQ"),
-                ),
+                Grade.NEUTRAL,
+                Direction.NONE,
+                "The picture looks like one that this service released after changing an earlier picture; it may as "
+                f"well be that earlier picture ({distance} of 256 hash bits differ).",
+                observations=observations,
             )
-        return graded(self, Grade.NEUTRAL, Direction.NONE, "This service has not released this picture.")
+        return graded(
+            self,
+            Grade.SUPPORTING,
+            Direction.AI,
+            f"The picture looks the same as an AI-generated image that this service released "
+            f"({distance} of 256 hash bits differ; up to {self._max_distance} count as the same).",
+            generator=original_generator(original),
+            observations=observations,
+        )

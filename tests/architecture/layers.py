@@ -74,6 +74,7 @@ ALLOWED: dict[str, list[str]] = {
     "guard.admission": ["guard.errors", "guard.records", "guard.tenant"],
     "guard.check_runner": ["guard.errors", "guard.records"],
     "guard.stopwatch": [],
+    "guard.stages": ["guard.interfaces"],
     "guard.pipeline": [
         *_BASE,
         "guard.interfaces",
@@ -82,6 +83,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.admission",
         "guard.check_runner",
         "guard.stopwatch",
+        "guard.stages",
         "guard.ledger.entry",
     ],
     "guard.picture_file": ["guard.errors", "guard.records", "guard.media"],
@@ -114,6 +116,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.policy",
         *_GUARD_STAGES,
         "guard.pipeline",
+        "guard.stages",
         "guard.picture_file",
         "guard.signing",
         "guard.recovery",

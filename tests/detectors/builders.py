@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors.evidence import Direction, Evidence, Failed, Family, Grade, Observation, Technique
+from detectors.evidence import Direction, Evidence, Failed, Family, Grade, Observation, Skipped, Technique
 from detectors.interfaces import Original
 from detectors.policy import FusionPolicy
 from detectors.upload import Upload, load_upload
@@ -44,6 +44,10 @@ def evidence(
 
 def failed(id: str = "metadata.broken") -> Failed:
     return Failed(id=id, version="1", family=Family.METADATA, technique=Technique.METADATA, reason="no answer")
+
+
+def skipped(id: str = "statistical.shy") -> Skipped:
+    return Skipped(id=id, version="1", family=Family.STATISTICAL, technique=Technique.FORENSIC, reason="too small")
 
 
 def picture(seed: int = 0, side: int = 256) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Fakes of the detection Protocols."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from detectors.interfaces import Original
@@ -45,6 +44,6 @@ class MemoryOriginals:
     def by_sha256(self, sha256: str) -> Original | None:
         return next((o for o in self.known if o.sha256 == sha256), None)
 
-    def similar(self, pdq: str, *, max_distance: int) -> Sequence[tuple[Original, int]]:
+    def most_similar(self, pdq: str, *, max_distance: int) -> tuple[Original, int] | None:
         rows = [(o, pdq_distance(o.fingerprints.pdq, pdq)) for o in self.known]
-        return sorted((row for row in rows if row[1] <= max_distance), key=lambda row: row[1])
+        return min((row for row in rows if row[1] <= max_distance), key=lambda row: row[1], default=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from detectors.evidence import Direction, Evidence, Family, Grade
 from detectors.fusion import capped_sum, fuse
 from detectors.verdict import HEADLINES, VerdictLevel
-from tests.detectors.builders import POLICY, evidence, failed
+from tests.detectors.builders import POLICY, evidence, failed, skipped
 
 PROOF = evidence(Grade.CONCLUSIVE, Direction.AI, id="metadata.credentials", generator="model A")
 CAMERA = evidence(Grade.CONCLUSIVE, Direction.NOT_AI, id="metadata.credentials")
@@ -19,7 +19,10 @@ BROKEN = evidence(Grade.CONFLICTING, id="metadata.credentials")
 NOTHING = evidence(id="metadata.embedded_fields")
 
 CASES = [
-    ([], VerdictLevel.NO_EVIDENCE),
+    ([], VerdictLevel.UNDETERMINED),
+    ([skipped()], VerdictLevel.UNDETERMINED),
+    ([skipped(), failed()], VerdictLevel.UNDETERMINED),
+    ([skipped(), NOTHING], VerdictLevel.NO_EVIDENCE),
     ([NOTHING], VerdictLevel.NO_EVIDENCE),
     ([PROOF], VerdictLevel.PROVEN_AI),
     ([PROOF, NOTHING, failed()], VerdictLevel.PROVEN_AI),
@@ -53,6 +56,11 @@ def test_reasons_start_with_what_decided() -> None:
 
 def test_a_failed_detector_is_named() -> None:
     assert "Could not be examined" in fuse([NOTHING, failed()], POLICY).reasons[-1].text
+
+
+def test_where_nothing_could_be_examined_the_reasons_say_why() -> None:
+    assert [reason.text for reason in fuse([skipped()], POLICY).reasons] == ["Not examined: too small"]
+    assert all("too small" not in reason.text for reason in fuse([skipped(), NOTHING], POLICY).reasons)
 
 
 def test_sums_are_capped_per_family_not_overall() -> None:

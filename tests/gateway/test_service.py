@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
+from skimage import data
 
 from guard.assembly import LEDGER_ORIGIN
 from guard.ledger.checkpoint import HeadVerifier
@@ -103,12 +104,17 @@ def test_bad_images_are_4xx_problems(service: Service, route: str, defect: str) 
     assert service.process.poll() is None
 
 
-@pytest.mark.parametrize("defect", ["bomb_50000_x_50000", "random", "truncated_png", "empty"])
+@pytest.mark.parametrize("defect", ["bomb_50000_x_50000", "random", "truncated_png"])
 def test_verify_answers_any_bytes(service: Service, defect: str) -> None:
     with service.client() as client:
         answer = upload(client, "/v1/verify", BAD[defect])
     assert answer.status_code == 200
     assert answer.json()["state"] in ("none", "unreadable")
+
+
+def test_verify_refuses_an_empty_file(service: Service) -> None:
+    with service.client() as client:
+        assert_problem(upload(client, "/v1/verify", b""), {422})
 
 
 TINY = base64.b64encode(encode(np.full((64, 64, 3), 90, np.uint8), ImageFormat.PNG)).decode()
@@ -258,6 +264,28 @@ def test_img2img_and_inpainting_over_http(service: Service) -> None:
             assert answer.status_code == 200, answer.text
             (row,) = answer.json()["images"]
             assert row["credential_state"] == "trusted", row
+
+
+def test_the_picture_that_an_edit_started_from_is_not_called_generated(service: Service) -> None:
+    photo = io.BytesIO()
+    Image.fromarray(data.chelsea()).crop((0, 0, 300, 300)).save(photo, "PNG")
+    mask = np.zeros((300, 300, 3), np.uint8)
+    mask[:24, :24] = 255
+    body = {
+        "prompt": "a red circle",
+        "operation": "inpainting",
+        "source_image": base64.b64encode(photo.getvalue()).decode(),
+        "mask": base64.b64encode(encode(mask, ImageFormat.PNG)).decode(),
+        "strength": 1.0,
+        "steps": 4,
+    }
+    with service.client() as client:
+        (edited,) = client.post("/v1/generate", json=body).json()["images"]
+        assert edited["credential_state"] == "trusted", edited
+        copy = upload(client, "/v1/detect", client.get(edited["url"]).content).json()
+        original = upload(client, "/v1/detect", photo.getvalue(), families="metadata").json()
+    assert copy["verdict"] == "PROVEN_AI"
+    assert original["verdict"] == "NO_EVIDENCE", original["reasons"]
 
 
 def test_generation_stops_when_the_caller_goes_away(service: Service) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from guard.assembly import build_core
 from guard.interfaces import GenerationHooks
 from guard.label.compositor import BadgeLabeller
-from guard.pipeline import Gateway, Stages, released
+from guard.pipeline import Gateway, released
 from guard.records import ClearedPrompt, Generation, GenerationRequest
 from guard.settings import load_settings
+from guard.stages import Stages
 from tests.fakes import PlainGenerator, ScriptedImageChecker, ScriptedPromptChecker, ThresholdPolicy
 
 

@@ -19,7 +19,7 @@ from guard.errors import (
 )
 from guard.interfaces import GenerationHooks
 from guard.label.compositor import BadgeLabeller
-from guard.pipeline import Deadlines, Gateway, Stages, released
+from guard.pipeline import Gateway, released
 from guard.records import (
     RGB8,
     AdmittedRequest,
@@ -31,6 +31,7 @@ from guard.records import (
     RecordedImage,
     Refusal,
 )
+from guard.stages import Deadlines, Stages
 from tests.fakes import (
     CornerWatermarker,
     FixedClock,

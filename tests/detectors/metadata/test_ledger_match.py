@@ -1,10 +1,14 @@
 """Our ledger as evidence: the same bytes prove, the same look supports, plain pictures are not searched."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from detectors.evidence import Direction, Evidence, Grade, Skipped
 from detectors.metadata.ledger_match import LedgerMatchDetector
+from guard.credentials import CredentialIngredient, CredentialReport, CredentialState
+from guard.errors import DetectorError
 from guard.fingerprint import fingerprints
 from tests.detectors.builders import original, picture, upload
 from tests.detectors.fakes import MemoryOriginals
@@ -43,3 +47,29 @@ def test_a_plain_picture_is_not_searched_by_look() -> None:
     found = detector(original(fingerprints(plain))).examine(upload(plain))
     assert isinstance(found, Skipped)
     assert "too plain" in found.reason
+
+
+def test_the_picture_that_an_edit_started_from_is_not_called_generated() -> None:
+    source = picture(1)
+    edited = source.copy()
+    edited[:8, :8] = 0
+    released = original(fingerprints(edited))
+    parent = CredentialIngredient(
+        title="source.png", relationship="parentOf", state=CredentialState.NONE, manifest_label=None
+    )
+    changed = replace(released, credential=replace(released.credential, ingredients=(parent,)))
+    found = detector(changed).examine(upload(source))
+    assert isinstance(found, Evidence)
+    assert (found.grade, found.direction, found.generator) == (Grade.NEUTRAL, Direction.NONE, None)
+    assert "may as well be that earlier picture" in found.reason
+    exact = detector(changed).examine(replace(upload(source), sha256=changed.sha256))
+    assert exact.grade is Grade.CONCLUSIVE, "the released bytes themselves are still proof"
+
+
+def test_a_look_alike_whose_manifest_cannot_be_read_is_a_failure_not_a_verdict() -> None:
+    released = original(fingerprints(picture(1)))
+    unread = replace(released, credential=CredentialReport(state=CredentialState.UNREADABLE))
+    with pytest.raises(DetectorError, match="could not be read"):
+        detector(unread).examine(upload(picture(1)))
+    seen = replace(upload(picture(1)), sha256=unread.sha256)
+    assert detector(unread).examine(seen).grade is Grade.CONCLUSIVE

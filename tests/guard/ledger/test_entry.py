@@ -17,8 +17,9 @@ from guard.ledger.entry_schema import MAX_ENTRY_BYTES, check_entry
 from guard.ledger.image_store import FileImageStore
 from guard.ledger.sqlite_store import SQLiteLedger
 from guard.ledger.verify import verify_ledger
-from guard.pipeline import Gateway, Stages
+from guard.pipeline import Gateway
 from guard.records import Failure, Finding, GenerationRequest, LabelMode, RecordedImage, Refusal
+from guard.stages import Stages
 from tests.fakes import (
     CornerWatermarker,
     FixedClock,

@@ -1,0 +1,48 @@
+"""What the generation flow is made of: one implementation for each step, and the time that each step is granted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from guard.interfaces import (
+    Clock,
+    CredentialReader,
+    CredentialSigner,
+    DecisionMaker,
+    ImageChecker,
+    ImageGenerator,
+    ImageStore,
+    Labeller,
+    LedgerStore,
+    PromptChecker,
+    Quarantine,
+    Watermarker,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds granted to each stage; running over withholds the picture."""
+
+    check_s: float = 30.0
+    generation_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """One implementation for each step; built by ``guard/assembly.py`` or by a test."""
+
+    prompt_checkers: Sequence[PromptChecker]
+    image_checkers: Sequence[ImageChecker]
+    policy: DecisionMaker
+    generators: Mapping[str, ImageGenerator]
+    default_model: str
+    labeller: Labeller
+    watermarker: Watermarker
+    signer: CredentialSigner
+    reader: CredentialReader
+    ledger: LedgerStore
+    images: ImageStore
+    clock: Clock
+    quarantine: Quarantine | None = None

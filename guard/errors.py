@@ -200,13 +200,6 @@ class BusyError(DeadlineError):
     next_step = "Send it again later, or run more workers (SIGNET_WORKER_PROCESSES)."
 
 
-class BusyError(DeadlineError):
-    """No worker became free in time; nothing was tried."""
-
-    code = "busy"
-    next_step = "Send fewer files at one time, or run more workers (SIGNET_WORKER_PROCESSES)."
-
-
 class WorkerError(StageError):
     """A worker process crashed, ran out of memory or gave no usable answer; the next call gets another."""
 

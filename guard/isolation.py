@@ -39,7 +39,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
-from guard.errors import ConfigError, DeadlineError, GuardError, WorkerError
+from guard.errors import BusyError, ConfigError, DeadlineError, GuardError, WorkerError
 from guard.isolation_worker import BlobUnpickler, Part, pack, receive, send
 
 P = ParamSpec("P")
@@ -153,7 +153,8 @@ class WorkerPool:
             kwargs: picklable keyword arguments.
 
         Raises:
-            DeadlineError: the call ran past its deadline (the worker was killed), or no worker became free in time.
+            DeadlineError: the call ran past its deadline (the worker was killed), or, as BusyError, no worker became
+                free in time.
             WorkerError: the worker crashed, ran out of memory, raised a foreign error or gave a forbidden answer.
             GuardError: whatever error of our tree the function raised, unchanged.
             ConfigError: the function cannot be named by a path, or the pool is closed.
@@ -217,10 +218,7 @@ class WorkerPool:
                     self._busy.add(worker)  # reserves the place; the slow start happens outside the lock
                     break
                 elif not self._free.wait(give_up - time.monotonic()):
-                    raise DeadlineError(
-                        f"All {self._size} workers stayed busy for {self._queue_timeout_s:.0f} s.",
-                        next_step="Send fewer files at one time or run more workers.",
-                    )
+                    raise BusyError(f"All {self._size} workers stayed busy for {self._queue_timeout_s:.0f} s.")
         try:
             worker.start(self._memory_bytes, self._preload)
         except BaseException:

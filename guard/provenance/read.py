@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from guard.credentials import CredentialReport, CredentialState
-from guard.errors import DeadlineError, WorkerError
+from guard.errors import BusyError, DeadlineError, WorkerError
 from guard.isolation import WorkerPool
 from guard.media import sniff_media_type
 from guard.provenance.bounds import Excess, find_excess
@@ -68,7 +68,11 @@ class C2PACredentialReader:
         self._deadline_s = deadline_s
 
     def read(self, data: bytes) -> CredentialReport:
-        """Return a report for any bytes; never raises for what they contain. Raises DeadlineError."""
+        """Return a report for any bytes; never raises for what they contain, nor for how long that takes to read.
+
+        Raises:
+            BusyError: every worker was busy with other files.
+        """
         return self._examine(data, None)
 
     def read_stored_manifest(self, manifest: bytes, asset: bytes) -> StoredManifest:
@@ -81,7 +85,7 @@ class C2PACredentialReader:
                 ``HARD_BINDING_MISMATCH`` is expected for any other and does not make the claim invalid.
 
         Raises:
-            DeadlineError: as for ``read``.
+            BusyError: as for ``read``.
         """
         report = self._examine(asset, manifest)
         usable = report.state in (CredentialState.VALID_UNTRUSTED, CredentialState.TRUSTED)
@@ -94,6 +98,10 @@ class C2PACredentialReader:
             return _over(excess)
         try:
             report = self._parse(data, manifest, self._settings)
+        except BusyError:
+            raise
+        except DeadlineError:
+            return _over(Excess(code="signet.limit.time", detail=f"reading it took longer than {self._deadline_s:g} s"))
         except WorkerError:
             # the parser died of this file (or ran out of its memory limit); the pool has replaced it
             return _unreadable("signet.unreadable.parser_failed")

@@ -29,7 +29,8 @@ from guard.credentials import CredentialReport
 from guard.errors import MediaError, RequestError
 from guard.interfaces import Clock
 from guard.media import encode
-from guard.provenance.manifest import ManifestKind
+from guard.provenance.manifest import EditOperation, ManifestKind
+from guard.provenance.source_types import full_source_type
 from guard.records import ImageFormat, LabelMode
 from guard.recovery import Recovery
 from guard.settings import Settings, load_settings
@@ -67,6 +68,9 @@ class Signet:
         model: str = "",
         revision: str = "",
         parent: Picture | None = None,
+        edit: EditOperation | str = EditOperation.EDITED,
+        source_type: str | None = None,
+        prompt: str = "",
         label: LabelMode | str = LabelMode.NONE,
         image_format: ImageFormat | str | None = None,
         mark: bool = True,
@@ -81,6 +85,9 @@ class Signet:
             model: model that made or changed the picture, as the credential names it.
             revision: pinned revision of that model.
             parent: source of an edit; becomes an ingredient.
+            edit: what the model did: ``edited``, ``image-to-image``, ``inpainted`` or ``upscaled``.
+            source_type: how an imported picture was made, as an IPTC term or URI, where it is known.
+            prompt: put into the file, where everybody can read it; empty, the rule, leaves it out.
             label: visible label to composite: ``none``, ``basic``, ``generated`` or ``modified``.
             image_format: ``png``, ``jpeg`` or ``webp``; None keeps a file's own and means PNG for pixels.
             mark: embed our watermark; False signs with one layer of marking only.
@@ -105,6 +112,9 @@ class Signet:
                 label=_member(LabelMode, label, "label"),
                 model_name=model,
                 model_revision=revision,
+                edit=_member(EditOperation, edit, "edit"),
+                source_type=None if source_type is None else full_source_type(source_type),
+                prompt=prompt,
                 title=title,
                 tenant=self._core.settings.tenant,
             )

@@ -11,7 +11,8 @@ from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
 from gateway.cli.output import CLEAN, console, for_each_file, read_file, reporting
 from gateway.cli.targets import Targets
 from guard.errors import MediaError
-from guard.provenance.manifest import ManifestKind
+from guard.provenance.manifest import PROMPT_LABEL, EditOperation, ManifestKind
+from guard.provenance.source_types import full_source_type
 from guard.records import LabelMode
 from guard.signing.request import SignedFile, SigningRequest
 
@@ -21,6 +22,7 @@ _EPILOG = (
     "  signet sign output.png --out signed.png --kind generated --model stabilityai/sd-turbo\n\n"
     "  signet sign edited.png --out signed.png --kind edited --parent original.jpg\n\n"
     "  signet sign pictures/ --out signed/ --json > signed.jsonl\n\n"
+    "  signet sign found.png --out signed.png --source-type trainedAlgorithmicMedia\n\n"
     "  signet sign clip.mp4 --out signed.mp4 --no-mark"
 )
 _SUFFIXES = {
@@ -47,6 +49,17 @@ def sign(
     parent: Annotated[Path | None, typer.Option("--parent", help="Source of an edit; becomes an ingredient.")] = None,
     model: Annotated[str, typer.Option("--model", help="Model that made or changed the picture.")] = "",
     revision: Annotated[str, typer.Option("--revision", help="Pinned revision of that model.")] = "",
+    edit: Annotated[
+        EditOperation, typer.Option("--edit", help="With --kind edited: what the model did.")
+    ] = EditOperation.EDITED,
+    source_type: Annotated[
+        str | None,
+        typer.Option("--source-type", help="How an imported picture was made, e.g. trainedAlgorithmicMedia (IPTC)."),
+    ] = None,
+    prompt: Annotated[str, typer.Option("--prompt", help="Put a prompt into the file, where all can read it.")] = "",
+    redact_prompt: Annotated[
+        bool, typer.Option("--redact-prompt", help="Take the prompt out of a file that was signed with one.")
+    ] = False,
     label: Annotated[LabelMode, typer.Option("--label", help="Visible label to composite.")] = LabelMode.NONE,
     mark: Annotated[
         bool, typer.Option("--mark/--no-mark", help="Embed our watermark; without it, one layer only.")
@@ -76,6 +89,10 @@ def sign(
                     label=label,
                     model_name=model,
                     model_revision=revision,
+                    edit=edit,
+                    source_type=None if source_type is None else full_source_type(source_type),
+                    prompt=prompt,
+                    redact=(PROMPT_LABEL,) if redact_prompt else (),
                     tenant=opened.settings.tenant,
                 )
             )

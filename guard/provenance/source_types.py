@@ -65,6 +65,13 @@ def normalise(source_type: str) -> str:
     return "http://" + text.removeprefix("https://") if text.startswith("https://") else text
 
 
+def full_source_type(name: str) -> str:
+    """Return the URI of a term given alone, such as ``digitalCapture``; a URI is returned as it is."""
+    if "/" in name:
+        return name
+    return next((known for known in KNOWN if known.rpartition("/")[2] == name), name)
+
+
 def checked(source_type: str) -> str:
     """Return the normalised type. Raises RequestError when it is on neither list."""
     found = normalise(source_type)

@@ -121,3 +121,27 @@ def test_a_marked_file_is_named_and_not_marked_again(
     assert (code, row["error"]) == (3, "invalid_request")
     assert first["image_id"] in row["reason"]
     assert not (tmp_path / "never.png").exists()
+
+
+def test_a_prompt_goes_in_on_request_and_out_again(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(file("astronaut"))
+    common = ("--kind", "generated", "--prompt", "an astronaut in orange")
+    code, _ = run(home, "sign", tmp_path / "in.png", "--out", tmp_path / "with.png", *common)
+    assert code == 0
+    assert b"an astronaut in orange" in (tmp_path / "with.png").read_bytes()
+    _, (hidden,) = run(home, "inspect", tmp_path / "with.png")
+    _, (shown,) = run(home, "inspect", tmp_path / "with.png", "--personal")
+    assert "in orange" not in json.dumps(hidden)
+    assert "in orange" in json.dumps(shown)
+    code, (row,) = run(home, "sign", tmp_path / "with.png", "--out", tmp_path / "without.png", "--redact-prompt")
+    assert (code, row["state"]) == (0, "trusted")
+    assert b"an astronaut in orange" not in (tmp_path / "without.png").read_bytes()
+
+
+def test_inspect_shows_a_tree_and_says_when_there_is_nothing(home: Path, signed: tuple[Path, dict[str, Any]]) -> None:
+    answer = CliRunner().invoke(app, ["inspect", str(signed[0]), "--home", str(home)])
+    assert answer.exit_code == 0
+    assert "c2pa.created, trainedAlgorithmicMedia" in " ".join(answer.stdout.split())
+    assert signed[1]["manifest_label"] in answer.stdout
+    bare = CliRunner().invoke(app, ["inspect", "-", "--home", str(home)], input=file("rocket"))
+    assert "no content credentials" in bare.stdout

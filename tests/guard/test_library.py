@@ -68,6 +68,14 @@ def test_an_edit_takes_its_parent_as_pixels(signet: Signet) -> None:
     assert [part.relationship for part in signed.credential.ingredients] == ["parentOf"]
 
 
+def test_what_is_known_of_an_import_and_what_was_asked_for_can_be_stated(signet: Signet) -> None:
+    imported = signet.sign(encode(photo("coffee"), ImageFormat.PNG), source_type="trainedAlgorithmicMedia")
+    assert imported.credential.ai_origin is True
+    assert b"a lighthouse" in signet.sign(photo("rocket"), model="m", prompt="a lighthouse").data
+    edited = signet.sign(photo("rocket"), kind="edited", edit="inpainted", model="m")
+    assert b"Parts were replaced" in edited.data
+
+
 @pytest.mark.parametrize(
     ("picture", "options", "words"),
     [
@@ -75,6 +83,7 @@ def test_an_edit_takes_its_parent_as_pixels(signet: Signet) -> None:
         (42, {}, "expected a PIL picture"),
         (encode(photo(), ImageFormat.PNG), {"kind": "found"}, "generated, edited, imported"),
         (encode(photo(), ImageFormat.PNG), {"image_format": "bmp"}, "png, jpeg, webp"),
+        (encode(photo(), ImageFormat.PNG), {"source_type": "banana"}, "unknown"),
     ],
 )
 def test_wrong_arguments_say_what_is_expected(signet: Signet, picture: object, options: dict, words: str) -> None:

@@ -13,6 +13,8 @@ from detectors.learned.probe import PROBE_NAME, ProbeDetector
 from detectors.scoring import ScoringModel
 from detectors.statistical.detector import PixelStatisticsDetector
 
+PROBES_FOLDER = "detectors"
+"""Folder in an installation's home that holds a team's own probes."""
 MODELS = Path(__file__).parent / "models"
 """Models in the box, with cards and digests."""
 

@@ -28,6 +28,7 @@ from gateway.cli import (
     serve,
     sign,
     signer,
+    train,
     trust,
     watermark,
 )
@@ -68,6 +69,7 @@ app.add_typer(signer.app, name="signer")
 app.add_typer(trust.app, name="trust")
 app.add_typer(policies.app, name="policy")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(train.app, name="train")
 app.add_typer(review.app, name="review")
 app.add_typer(protect.app, name="protect")
 

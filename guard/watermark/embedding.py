@@ -26,6 +26,13 @@ HIGHEST_PSNR_DB = 46.5
 LOWEST_PSNR_DB = 40.1
 """Never stronger, whatever a trial says."""
 _FIRST_PSNR_DB = 44.0
+_FLAT_CEILING = 1.0
+_FLAT_CEILING_SMALL = 1.6
+"""Largest root mean square of the mark in a flat area, in levels, of large and small pictures. Source: looked at; small
+ones are allowed more because at 1.0 drawings of 256 px lose JPEG 75 (docs/watermark.md, "Visibility")."""
+_CEILING_SLOPE = 0.4
+"""How much the ceiling rises with a level of local contrast: texture hides what is fainter than itself."""
+_CORRECTIONS = 2
 _MOST_ROUNDS = 3
 _CLOSE_ENOUGH_DB = 0.25
 _HIGHEST_FREQUENCY = 0.2
@@ -53,8 +60,21 @@ class Trial:
     reduction: float = 1.0
 
 
-def activity_mask(luma: Luma32, pitch: float) -> NDArray[np.float32]:
-    """Return (H, W) float32 relative strength: 0.5 in flat areas to 1.4 in texture.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """Where a picture hides a change, both (H, W) float32.
+
+    Attributes:
+        share: relative strength: 0.5 in flat areas to 1.4 in texture.
+        ceiling: largest root mean square of the mark, in levels: what the eye does not see at 200 %.
+    """
+
+    share: NDArray[np.float32] = field(repr=False)
+    ceiling: NDArray[np.float32] = field(repr=False)
+
+
+def activity_mask(luma: Luma32, pitch: float) -> Mask:
+    """Return where the mark may be strong.
 
     The local contrast is eroded first, so that an edge does not spill visible grain into a flat area beside it.
     """
@@ -67,8 +87,13 @@ def activity_mask(luma: Luma32, pitch: float) -> NDArray[np.float32]:
     contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 3 * unit) + 0.25)
     reach = int(6 * unit) | 1
     contrast = cv2.erode(contrast, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    mask = cv2.GaussianBlur(np.clip(np.sqrt(contrast / 8.0), 0.5, 1.4), (0, 0), 2 * unit)
-    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    share = cv2.GaussianBlur(np.clip(np.sqrt(contrast / 8.0), 0.5, 1.4), (0, 0), 2 * unit)
+    flat = _FLAT_CEILING if pitch >= _SMALL_PITCH else _FLAT_CEILING_SMALL
+    far = int(12 * unit) | 1  # the eye compares with the flat side of an edge
+    inside = cv2.erode(contrast, cv2.getStructuringElement(cv2.MORPH_RECT, (far, far)))
+    ceiling = cv2.GaussianBlur(flat + _CEILING_SLOPE * (inside - 0.5), (0, 0), 2 * unit)
+    both = cv2.resize(cv2.merge([share, ceiling]), (width, height), interpolation=cv2.INTER_LINEAR)
+    return Mask(share=np.ascontiguousarray(both[..., 0]), ceiling=np.ascontiguousarray(both[..., 1]))
 
 
 def shape_of(radius: NDArray[np.float64], pitch: float) -> NDArray[np.float32]:
@@ -105,8 +130,8 @@ def pattern_of(lines: NDArray[np.complex64], lattice: Lattice, height: int, widt
     return np.asarray(values / (np.sqrt((np.abs(lines) ** 2).sum() / 2) + 1e-12), dtype=np.float32)
 
 
-def add(pixels: RGB8, pattern: NDArray[np.float32], strength: float) -> RGB8:
-    """Return the picture plus ``strength * pattern`` on all three channels, rounded and clipped."""
+def add(pixels: RGB8, pattern: NDArray[np.float32], strength: NDArray[np.float32]) -> RGB8:
+    """Return the picture plus (H, W) ``strength * pattern`` on all three channels, rounded and clipped."""
     change = np.rint(pattern * strength).astype(np.int16)
     return np.asarray(cv2.add(pixels, cv2.merge([change, change, change]), dtype=cv2.CV_8U))
 
@@ -177,15 +202,16 @@ class Embedder:
         height, width = pixels.shape[:2]
         pitch = pixel_pitch(height, width)
         shaped = lines * shape_of(self._lattice.radius, pitch)
-        pattern = pattern_of(shaped, self._lattice, height, width) * activity_mask(luma_of(pixels), pitch)
+        pattern = pattern_of(shaped, self._lattice, height, width)
+        mask = activity_mask(luma_of(pixels), pitch)
         level = _FIRST_PSNR_DB
-        marked = _at_level(pixels, pattern, level)
+        marked = _at_level(pixels, pattern, mask, level)
         for _ in range(_MOST_ROUNDS):
             wanted = self._wanted_level(marked, lines, pitch, level)
             if abs(wanted - level) < _CLOSE_ENOUGH_DB:
                 break
             level = wanted
-            marked = _at_level(pixels, pattern, level)
+            marked = _at_level(pixels, pattern, mask, level)
         return marked
 
     def _wanted_level(self, marked: RGB8, lines: NDArray[np.complex64], pitch: float, level: float) -> float:
@@ -212,12 +238,15 @@ class Embedder:
         return float((values.lit * lines.conj()).real.sum()) / scale
 
 
-def _at_level(pixels: RGB8, pattern: NDArray[np.float32], level_db: float) -> RGB8:
-    """Return the picture marked at a PSNR; clipping at black and white is compensated once."""
+def _at_level(pixels: RGB8, pattern: NDArray[np.float32], mask: Mask, level_db: float) -> RGB8:
+    """Return the picture marked at a PSNR; what ceiling, black and white take away is made up elsewhere, in part."""
     wanted = 255 * 10 ** (-level_db / 20)
-    strength = wanted / (float(np.sqrt((pattern * pattern).mean())) + 1e-12)
-    marked = add(pixels, pattern, strength)
-    reached = 255 * 10 ** (-psnr_db(pixels, marked) / 20)
-    if reached > 0 and abs(reached / wanted - 1) > 0.01:
-        marked = add(pixels, pattern, strength * min(2.0, wanted / reached))
+    strength = wanted / (float(np.sqrt((mask.share * mask.share).mean())) + 1e-12)
+    marked = add(pixels, pattern, np.minimum(mask.share * strength, mask.ceiling))
+    for _ in range(_CORRECTIONS):
+        reached = 255 * 10 ** (-psnr_db(pixels, marked) / 20)
+        if reached <= 0 or abs(reached / wanted - 1) <= 0.01:
+            break
+        strength *= min(2.0, wanted / reached)
+        marked = add(pixels, pattern, np.minimum(mask.share * strength, mask.ceiling))
     return marked

@@ -6,7 +6,8 @@ reading does not depend on how early the search stopped::
     (1) in place    centred, all eight orientations                            8 trials         1/2 of the error
     (2) free        rotation, scale, mirror; every shift                       1.6 million      1/4
         refined     the two strongest of them, on finer grids                  1.2 billion      1/8
-    (3) stretched   aspect ratio 0.7 to 1.4, centred; the strongest refined    14 million       1/8
+    (3) stretched   aspect ratio 0.7 to 1.4, centred; the strongest refined    14 million       1/16
+    (4) warped      perspective; stretched and cropped; every shift            0.5 million      1/16
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from guard.watermark.statistic import (
     log10_bound,
     unshifted,
 )
+from guard.watermark.warp import RESULTS, Warp, WarpSearch, rectified
 
 CANDIDATES_EACH = 6
 """Hypotheses of each handedness that are read. Source: the prototype's choice, kept; other counts were not measured."""
@@ -49,16 +51,20 @@ _REFINED_AT_MOST = 2
 _NEIGHBOURS = 27 + 27**2
 """Geometries that a refinement may visit around one start: a 3 x 3 x 3 grid, then another around any of its cells."""
 
-SHARES: Final = {"in place": 0.5, "free": 0.25, "refined": 0.125, "stretched": 0.125}
+SHARES: Final = {"in place": 0.5, "free": 0.25, "refined": 0.125, "stretched": 0.0625, "warped": 0.0625}
 """How the false-accept error is shared out before anything is looked at."""
 TRIALS: Final = {
     "in place": 8,
     "free": 2 * CANDIDATES_EACH * 2 * SHIFT_GRID**2,
     "refined": 2 * CANDIDATES_EACH * _NEIGHBOURS * 2 * SHIFT_GRID**2,
     "stretched": 4 * len(STRETCHES) * _NEIGHBOURS * (2 * NEARBY_SHIFTS - 1) ** 2,
+    "warped": 2 * RESULTS * 2 * SHIFT_GRID**2,
 }
 """All trials that a stage *may* make for one key. A refinement follows the pilots, so every neighbourhood into which it
-could have walked counts, not only the one into which it did; its shifts stay on the same grid of half px."""
+could have walked counts, not only the one into which it did; its shifts stay on the same grid of half px.
+Warps are found and refined by magnitudes alone: two kinds, RESULTS each, both ways up, every shift."""
+_TILTS_NEAR = 2
+"""Geometries of the free stage around which perspectives are looked for; the rest of its list is mostly chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,7 @@ class MarkSearch:
         self._reader = reader
         self._decoder = decoder
         self._geometry = LatticeSearch(lattice)
+        self._warps = WarpSearch(lattice)
 
     def run(self, luma: Luma32) -> Sighting:
         """Return the first accepted sighting, or the strongest of all."""
@@ -109,8 +116,13 @@ class MarkSearch:
         """Yield every sighting of every stage, cheapest stage first."""
         yield from self._in_place(frame)
         spectrum = Spectrum.of(frame)
-        yield from self._free(spectrum)
+        free = self._geometry.candidates(spectrum, count=CANDIDATES_EACH)
+        yield from self._free(spectrum, free)
         yield from self._stretched(spectrum)
+        for warp in self._warps.tilts(frame, free[:_TILTS_NEAR]):
+            yield from self._warped(frame, warp)
+        for warp in self._warps.flat_warps(spectrum):
+            yield from self._warped(frame, warp)
 
     def _in_place(self, frame: Frame) -> Iterator[Sighting]:
         """Yield the best of the eight orientations for each key."""
@@ -125,10 +137,10 @@ class MarkSearch:
             peak = replace(_CENTRED, z=max(upright, turned), half_turn=turned > upright)
             yield self._judged(unshifted(values, self._lattice, peak), hypothesis, peak, key, stage)
 
-    def _free(self, spectrum: Spectrum) -> Iterator[Sighting]:
+    def _free(self, spectrum: Spectrum, candidates: list[Hypothesis]) -> Iterator[Sighting]:
         """Yield every candidate of the lattice search at its best shift, then the strongest ones refined."""
         seen: list[tuple[float, Hypothesis, ShiftPeak, ChipKey]] = []
-        for hypothesis in self._geometry.candidates(spectrum, count=CANDIDATES_EACH):
+        for hypothesis in candidates:
             values = self._reader.read(spectrum.read(hypothesis.matrix()))
             for key in self._keys:
                 peak = best_shift(values, self._lattice, key)
@@ -148,6 +160,13 @@ class MarkSearch:
                     peak = replace(_CENTRED, z=max(upright, turned), half_turn=turned > upright)
                     seen.append((peak.z, hypothesis, peak, key))
         yield from self._strongest_refined(spectrum, seen, "stretched")
+
+    def _warped(self, frame: Frame, warp: Warp) -> Iterator[Sighting]:
+        """Yield the best shift of a picture whose warp was undone, for each key."""
+        values = self._reader.read(project(rectified(frame, warp)))
+        for key in self._keys:
+            peak = best_shift(values, self._lattice, key)
+            yield self._judged(unshifted(values, self._lattice, peak), warp.hypothesis(), peak, key, "warped")
 
     def _strongest_refined(
         self,

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from guard.watermark.canonical import Frame, flatten, frame_of, pixel_pitch, project
-from guard.watermark.embedding import activity_mask, pattern_of
+from guard.watermark.embedding import Embedder, activity_mask, pattern_of
 from guard.watermark.geometry import Hypothesis, LatticeSearch
 from guard.watermark.key_schedule import KeySchedule
 from guard.watermark.lattice import GRID, R_MAX, R_MIN, TILE, Lattice
 from guard.watermark.search import CANDIDATES_EACH, SHARES, STRETCHES, TRIALS, orientations
 from guard.watermark.spectrum import Spectrum
-from guard.watermark.statistic import SHIFT_GRID
+from guard.watermark.statistic import SHIFT_GRID, LineReader
 from tests.guard.watermark.pictures import KEY
 
 LATTICE = Lattice.draw(KeySchedule.from_master(KEY).lattice_stream())
@@ -91,8 +91,18 @@ def test_the_mask_does_not_spill_from_texture_into_flat_areas() -> None:
     luma = np.full((512, 512), 120.0, np.float32)
     luma[:, 256:] += np.random.default_rng(0).normal(0, 40, (512, 256)).astype(np.float32)
     mask = activity_mask(luma, 1.0)
-    assert mask[:, :246].max() < 0.55
-    assert mask[:, 300:].mean() > 1.2
+    assert mask.share[:, :246].max() < 0.55
+    assert mask.share[:, 300:].mean() > 1.2
+    assert mask.ceiling[:, :246].max() < 1.1
+    assert mask.ceiling[:, 300:].mean() > 5
+
+
+def test_what_a_flat_area_takes_does_not_grow_with_the_strength() -> None:
+    flat = np.full((512, 512, 3), 120, np.uint8)
+    lines = np.exp(1j * np.arange(len(LATTICE.lit))).astype(np.complex64)
+    marked = Embedder(LATTICE, LineReader(LATTICE)).embed(flat, lines)
+    change = marked.astype(np.float64) - flat
+    assert 0.8 < np.sqrt((change**2).mean()) < 1.15  # the ceiling of one level, after rounding
 
 
 def test_the_error_is_shared_out_exactly_and_every_stage_is_counted() -> None:

@@ -28,8 +28,14 @@ _TAGS = range(0xE0020, 0xE007F)
 _WEIGHT = re.compile(r"[:*]\s*[-+]?\d*\.?\d+(?=\s*[)\]}>])|(?<=[)\]])\s*[-+]?\d+\.\d+")
 """Attention weight before a closing bracket (A1111, ComfyUI) or after one (Compel, InvokeAI)."""
 _NEGATIVE_WEIGHT = re.compile(r"[:*]\s*-\s*\d*\.?\d+\s*[)\]}>]|[)\]]\s*-\s*\d*\.\d+")
-_SPACED = re.compile(r"(?<!\w)\w(?:[^\w\n]{1,3}\w){2,}(?!\w)")
-_INSIDE = re.compile(r"(?<=\w)[^\w\s]+(?:[ ]{2,}[^\w\s]*)?(?=\w)")
+_MARKS = r"\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
+r"""Vowel signs and other marks of Arabic, the Indic scripts and Thai: parts of words, which ``\w`` leaves out."""
+WORD_PATTERN = rf"[\w{_MARKS}]+"
+"""A word in any script; without the marks, Hindi words fall apart into consonants that match anything."""
+_SPACED = re.compile(rf"(?<![\w{_MARKS}])\w(?:[^\w\n{_MARKS}]{{1,3}}\w){{2,}}(?![\w{_MARKS}])")
+_INSIDE = re.compile(rf"(?<=\w)[^\w\s{_MARKS}]+(?:[ ]{{2,}}[^\w\s{_MARKS}]*)?(?=\w)")
+_TAG = re.compile(r"</?[a-z][a-z0-9]{0,9}/?>")
+"""An HTML or XML tag without attributes; ``<lora:name:1>`` is none."""
 _LEET_WORD = re.compile(r"[a-z0-9@$!|€£¡§¢+]+")
 _LEET_PAIR = re.compile(r"[a-z][0-9@$!|€£¡§¢+]|[0-9@$!|€£¡§¢+][a-z]")
 _RUN = re.compile(r"([^\W\d_])\1{2,}")
@@ -89,7 +95,9 @@ def _folded(text: str) -> Iterator[tuple[str, int, int]]:
     script_folds = False
     for index, character in enumerate(text):
         if ord(character) in _TAGS:
-            yield chr(ord(character) - 0xE0000).lower(), index, index + 1
+            plain = chr(ord(character) - 0xE0000).lower()
+            if plain.isalnum():  # an invisible space or stop would cut a word in two
+                yield plain, index, index + 1
             continue
         if character in EMOJI_WORDS:
             yield from ((c, index, index + 1) for c in f" {EMOJI_WORDS[character]} ")
@@ -150,7 +158,10 @@ def _unspaced(view: View) -> View:
 
 
 def _glued(view: View) -> View:
-    """Drop punctuation inside words: "wo.rd", "wo(rd)", "wo_rd"."""
+    """Drop markup tags, and punctuation inside words: "wo<b>rd</b>", "wo.rd", "wo(rd)", "wo_rd"."""
+    tags = {i for match in _TAG.finditer(view.text) for i in range(*match.span())}
+    if tags:
+        view = view.keep([i for i in range(len(view.text)) if i not in tags])
     positions: list[int] = []
     last = 0
     for match in _INSIDE.finditer(view.text):

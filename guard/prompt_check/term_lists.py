@@ -17,11 +17,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from guard.errors import PolicyError
-from guard.prompt_check.normalise import fold
+from guard.prompt_check.normalise import WORD_PATTERN, fold
 from guard.strict_yaml import read_strict
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_WORDS = re.compile(r"\w+")
+_WORDS = re.compile(WORD_PATTERN)
 _UNSPACED_SCRIPT = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Thai, Lao, kana, Han and Hangul: words run together or carry particles, so terms match anywhere in the text."""
 MAX_PATTERN_CHARS = 1000

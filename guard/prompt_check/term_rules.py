@@ -20,7 +20,7 @@ from pathlib import Path
 
 from guard.prompt_check.interfaces import TextFindings
 from guard.prompt_check.names import SET_NAME, name_shaped
-from guard.prompt_check.normalise import View, turns_weights_around, views
+from guard.prompt_check.normalise import WORD_PATTERN, View, turns_weights_around, views
 from guard.prompt_check.term_lists import CompiledTerms, TermRule, read_lists
 from guard.records import AdmittedRequest, Finding, TextSpan
 
@@ -34,7 +34,7 @@ MIN_INNER_CHARS = 6
 """Shortest term looked for in the middle of such letters: "illustration" holds a term of four."""
 MAX_SPANS = 20
 """Most spans reported for one rule."""
-_WORDS = re.compile(r"\w+")
+_WORDS = re.compile(WORD_PATTERN)
 _MASKED = re.compile(r"(?<![\w*#])(?=[a-z*#]{4,24}(?![\w*#]))[a-z]+[*#]+[a-z*#]*[a-z](?![\w*#])")
 
 

@@ -55,7 +55,7 @@ class ReasonRow(_Frozen):
 
 
 class Report(_Frozen):
-    """Everything that was found out about one file."""
+    """Everything that was found out about one file; ``complete`` is False when a detector could not run this time."""
 
     report_version: Literal[1] = 1
     signet_version: str = __version__
@@ -65,6 +65,7 @@ class Report(_Frozen):
     width: int
     height: int
     verdict: VerdictLevel
+    complete: bool
     headline: str
     reasons: tuple[ReasonRow, ...]
     llr_nats: float | None
@@ -133,6 +134,7 @@ def build_report(
         width=size[0],
         height=size[1],
         verdict=verdict.level,
+        complete=not any(isinstance(result, Failed) for result in verdict.results),
         headline=verdict.headline,
         reasons=tuple(ReasonRow(evidence_id=r.evidence_id, text=r.text) for r in verdict.reasons),
         llr_nats=verdict.llr_nats,

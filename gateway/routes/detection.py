@@ -14,6 +14,7 @@ from gateway.auth.api_keys import Caller, Scope
 from gateway.metrics import Metrics
 from gateway.routes.access import metrics_of, requires, runtime_of
 from gateway.runtime import Runtime
+from guard.errors import RequestError
 from guard.media import MAX_BYTES
 
 MAX_BODY_BYTES = MAX_BYTES + 64 * 1024
@@ -21,6 +22,22 @@ MAX_BODY_BYTES = MAX_BYTES + 64 * 1024
 router = APIRouter(prefix="/v1", tags=["detection"], max_body_size=MAX_BODY_BYTES)
 _log = structlog.get_logger("signet.detect")
 Picture = Annotated[UploadFile, File(description="A still PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF.")]
+
+
+def _families(
+    families: Annotated[
+        list[str] | None,
+        Query(description="Only these families of evidence, separated by commas: " + ", ".join(Family) + "."),
+    ] = None,
+) -> frozenset[Family] | None:
+    """Return the families that a caller names, once or several times, or None for all."""
+    names = [name.strip() for text in families or [] for name in text.split(",") if name.strip()]
+    try:
+        return frozenset(Family(name) for name in names) or None
+    except ValueError as exc:
+        raise RequestError(
+            "`families` names an unknown family.", next_step="Choose from: " + ", ".join(Family)
+        ) from exc
 
 
 @router.post(
@@ -38,12 +55,12 @@ def detect(
     caller: Annotated[Caller, Depends(requires(Scope.DETECT))],
     runtime: Annotated[Runtime, Depends(runtime_of)],
     metrics: Annotated[Metrics, Depends(metrics_of)],
-    families: Annotated[list[Family] | None, Query(description="Only these families of evidence.")] = None,
+    families: Annotated[frozenset[Family] | None, Depends(_families)] = None,
     report_format: Annotated[Literal["json", "html", "text"], Query(alias="format")] = "json",
 ) -> Response:
     """Return the report. The upload is held in memory only and is gone with the answer."""
     data = file.file.read(MAX_BYTES + 1)
-    report, upload = runtime.examine(data, name=file.filename, families=frozenset(families) if families else None)
+    report, upload = runtime.examine(data, name=file.filename, families=families)
     metrics.verdicts.labels(report.verdict.value).inc()
     _log.info("verdict", verdict=report.verdict.value, sha256=report.sha256, caller=caller.name)
     if report_format == "html":

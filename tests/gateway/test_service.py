@@ -5,6 +5,7 @@ import io
 import json
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -264,6 +265,33 @@ def test_img2img_and_inpainting_over_http(service: Service) -> None:
             assert answer.status_code == 200, answer.text
             (row,) = answer.json()["images"]
             assert row["credential_state"] == "trusted", row
+
+
+def test_families_are_chosen_as_on_the_command_line(service: Service) -> None:
+    photo = encode(np.ascontiguousarray(data.chelsea()), ImageFormat.PNG)
+    with service.client() as client:
+        for chosen in ({"families": "metadata,watermark"}, {"families": ["metadata", "watermark"]}):
+            report = client.post("/v1/detect", params=chosen, files={"file": photo}).json()
+            assert {row["family"] for row in report["evidence"]} == {"metadata", "watermark"}
+            assert report["complete"] is True
+        assert_problem(client.post("/v1/detect", params={"families": "tarot"}, files={"file": photo}), {422})
+
+
+def test_proof_does_not_get_lost_under_load(service: Service, released: dict) -> None:
+    rng = np.random.default_rng(1)
+    large = encode(rng.integers(0, 256, (1800, 2400, 3), dtype=np.uint8), ImageFormat.JPEG)
+    with service.client() as client:
+        signed = client.get(released["url"]).content
+
+    def judge(content: bytes) -> dict:
+        with service.client() as client:
+            return upload(client, "/v1/detect", content, families="metadata").json()
+
+    with ThreadPoolExecutor(12) as threads:
+        noise = [threads.submit(judge, large) for _ in range(10)]
+        verdicts = [threads.submit(judge, signed) for _ in range(4)]
+        assert [v.result()["verdict"] for v in verdicts] == ["PROVEN_AI"] * 4
+        assert all(n.result()["complete"] for n in noise)
 
 
 def test_the_picture_that_an_edit_started_from_is_not_called_generated(service: Service) -> None:

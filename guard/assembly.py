@@ -7,20 +7,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
-from guard.errors import KeyMaterialError, PluginError
+from guard.checker_assembly import build_image_checkers as build_image_checkers
+from guard.checker_assembly import build_prompt_checkers as build_prompt_checkers
+from guard.checker_assembly import model_source
+from guard.clip_model import ClipModel
+from guard.errors import KeyMaterialError
 from guard.generation.catalogue import load_catalogue
 from guard.generation.diffusers_backend import DiffusersGenerator
 from guard.generation.embedded import MODEL_ID, signet_mini_spec
 from guard.generation.model_spec import Device
-from guard.image_check.nudity import NudityChecker
-from guard.image_check.unchecked import UnsafeUncheckedImages
-from guard.interfaces import Clock, ImageChecker, ImageGenerator, Quarantine
+from guard.interfaces import Clock, ImageGenerator, Quarantine
 from guard.isolation import WorkerPool
 from guard.label.compositor import BadgeLabeller
 from guard.ledger.image_store import FileImageStore
@@ -28,26 +27,8 @@ from guard.ledger.sqlite_store import SQLiteLedger
 from guard.media import DecodedImage, decode
 from guard.picture_file import PictureFile, open_picture
 from guard.pipeline import Gateway
-from guard.policy.decide import Policy
+from guard.policy.image_entries import PinnedModel
 from guard.policy.load import load_named
-from guard.policy.schema import (
-    ClassifierEntry,
-    GuardEntry,
-    ModerationEntry,
-    NudityEntry,
-    PluginEntry,
-    PromptEntry,
-    ProtectedSetEntry,
-    TermsEntry,
-    UncheckedEntry,
-)
-from guard.prompt_check.generative_guard import GenerativeGuard
-from guard.prompt_check.hf_classifier import HFClassifier
-from guard.prompt_check.interfaces import PromptTextChecker
-from guard.prompt_check.moderation_endpoint import Endpoint, ModerationEndpoint
-from guard.prompt_check.term_rules import TermChecker
-from guard.prompt_check.text_classifier import TextClassifier
-from guard.protected_set.checker import ProtectedSetChecker
 from guard.protected_set.store import ProtectedStore
 from guard.provenance.keys.interfaces import KeyAccess
 from guard.provenance.keys.passphrase import passphrase_source
@@ -89,6 +70,7 @@ class Core:
         self.settings = settings
         self.clock = clock
         self._anchored_with_keys = True
+        self._clip_models: dict[str, ClipModel] = {}
         self._to_close: list[WorkerPool | SQLiteLedger | ProtectedStore | TimeStampSource] = []
 
     @property
@@ -179,6 +161,12 @@ class Core:
         store = ProtectedStore(self.settings.protected_set_path)
         self._to_close.append(store)
         return store
+
+    def clip_model(self, pinned: PinnedModel) -> ClipModel:
+        """Return a policy's CLIP model, loaded once for all who name it. Raises ConfigError when it is not usable."""
+        if pinned.digest not in self._clip_models:
+            self._clip_models[pinned.digest] = ClipModel(model_source(pinned), device=self.settings.device)
+        return self._clip_models[pinned.digest]
 
     @cached_property
     def images(self) -> FileImageStore:
@@ -320,40 +308,3 @@ def build_generators(settings: Settings) -> dict[str, ImageGenerator]:
     if settings.models is not None:
         specs |= load_catalogue(settings.models, device=device)
     return {model_id: DiffusersGenerator(spec) for model_id, spec in specs.items()}
-
-
-def build_prompt_checkers(policy: Policy, *, terms: Path) -> Sequence[PromptTextChecker]:
-    """Return the prompt checkers that a policy lists. Raises ConfigError when one cannot run here."""
-    return [_prompt_checker(entry, policy, terms) for entry in policy.document.checkers.prompt]
-
-
-def _prompt_checker(entry: PromptEntry, policy: Policy, terms: Path) -> PromptTextChecker:
-    """Return the checker of one entry."""
-    if isinstance(entry, TermsEntry):
-        return TermChecker(folder=terms, lists=entry.lists)
-    if isinstance(entry, ClassifierEntry):
-        return TextClassifier(report_above=entry.report_above)
-    if isinstance(entry, PluginEntry):
-        raise PluginError(f"The policy {policy.id} lists the prompt checker {entry.id!r}, which is not there.")
-    given: dict[str, Any] = entry.model_dump(mode="json", exclude={"id", "folder", "report_above", "severity"})
-    common: dict[str, Any] = {"checker_id": entry.id, "report_above": entry.report_above, "severity": entry.severity}
-    if isinstance(entry, ModerationEntry):
-        return ModerationEndpoint(endpoint=Endpoint(**given), **common)
-    if isinstance(entry, GuardEntry):
-        return GenerativeGuard(folder=Path(entry.folder), **given, **common)
-    return HFClassifier(folder=Path(entry.folder), **given, **common)
-
-
-def build_image_checkers(policy: Policy, *, core: Core) -> Sequence[ImageChecker]:
-    """Return the image checkers that a policy lists. Raises ConfigError when one cannot run here."""
-    checkers: list[ImageChecker] = []
-    for entry in policy.document.checkers.image:
-        if isinstance(entry, NudityEntry):
-            checkers.append(NudityChecker(classes=entry.classes))
-        elif isinstance(entry, ProtectedSetEntry):
-            checkers.append(ProtectedSetChecker(core.protected_set, max_distance=entry.max_distance))
-        elif isinstance(entry, UncheckedEntry):
-            checkers.append(UnsafeUncheckedImages())
-        else:
-            raise PluginError(f"The policy {policy.id} lists the image checker {entry.id!r}, which is not there.")
-    return checkers

@@ -6,68 +6,34 @@ switch off what is hard (``guard/policy/decide.py``), it cannot leave a category
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from guard.policy.fields import MAX_SEVERITY as MAX_SEVERITY
+from guard.policy.fields import TUNABLE as TUNABLE
+from guard.policy.fields import Category as Category
+from guard.policy.fields import CheckerID, Digest, Probability, Strict
+from guard.policy.fields import Name as Name
+from guard.policy.fields import Severity as Severity
+from guard.policy.fields import Stage as Stage
+from guard.policy.image_entries import UNCHECKED as UNCHECKED
+from guard.policy.image_entries import (
+    ClipConceptsEntry,
+    ImageTextEntry,
+    PreviewRules,
+    SafetyCheckerEntry,
+)
+from guard.policy.image_entries import NudityEntry as NudityEntry
+from guard.policy.image_entries import ProtectedSetEntry as ProtectedSetEntry
+from guard.policy.image_entries import UncheckedEntry as UncheckedEntry
 from guard.records import Action
 
-MAX_SEVERITY = 7
-"""Severities run 0..7. Source: Azure AI Content Safety's full severity scale (0-7), which adopters already know."""
-UNCHECKED = "image.unsafe_unchecked"
-"""Id of the explicit way to run without an image checker; every picture is then at least flagged."""
 REQUIRED_PROMPT_CHECKER = "prompt.terms"
 """Carries the hard rules on sexual content about minors and real people; a policy without it is refused."""
 
 
-class Category(StrEnum):
-    """What a finding can be about.
-
-    Source: the union of the categories of I2P, CoProV2 and T2VSafetyBench with the EU, US and Indian duties on
-    intimate imagery, forged documents and impersonation (docs/safety.md).
-    """
-
-    SEXUAL = "sexual"
-    SEXUAL_MINORS = "sexual_minors"
-    VIOLENCE_GORE = "violence_gore"
-    HATE = "hate"
-    HARASSMENT = "harassment"
-    SELF_HARM = "self_harm"
-    ILLEGAL_ACTIVITY = "illegal_activity"
-    EXTREMISM = "extremism"
-    FRAUD_FORGERY = "fraud_forgery"
-    POLITICAL_DECEPTION = "political_deception"
-    LIKENESS = "likeness"
-    SHOCKING = "shocking"
-    TRADEMARK_STYLE = "trademark_style"
-
-
-TUNABLE = tuple(category for category in Category if category is not Category.SEXUAL_MINORS)
-"""Categories that a policy must decide about, one by one."""
-
-
-class Stage(StrEnum):
-    """Where a decision is taken."""
-
-    PROMPT = "prompt"
-    IMAGE = "image"
-
-
-Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Severity: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SEVERITY)]
-CheckerID: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$", max_length=80)]
-Digest: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
-
-
-class _Strict(BaseModel):
-    """Frozen, nothing unknown, no coercion."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Rule(_Strict):
+class Rule(Strict):
     """One step of a category's ladder: a finding at or above both minima gets the action.
 
     Attributes:
@@ -83,21 +49,21 @@ class Rule(_Strict):
     stages: tuple[Stage, ...] = Field(default=(Stage.PROMPT, Stage.IMAGE), min_length=1)
 
 
-class TermsEntry(_Strict):
+class TermsEntry(Strict):
     """``prompt.terms``: term and pattern lists by name (``policies/terms/NAME.yaml``), besides the hard rules."""
 
     id: Literal["prompt.terms"]
     lists: tuple[Name, ...] = Field(min_length=1)
 
 
-class ClassifierEntry(_Strict):
+class ClassifierEntry(Strict):
     """``prompt.classifier``: the learned prompt model; findings under ``report_above`` are not reported."""
 
     id: Literal["prompt.classifier"]
     report_above: Probability = 0.2
 
 
-class HFClassifierEntry(_Strict):
+class HFClassifierEntry(Strict):
     """``prompt.hf.*``: a Hugging Face text classifier in a local folder, pinned by its content digest.
 
     Attributes:
@@ -117,7 +83,7 @@ class HFClassifierEntry(_Strict):
     max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
 
 
-class GuardEntry(_Strict):
+class GuardEntry(Strict):
     """``prompt.guard.*``: a generative guard model in a local folder, pinned by its content digest.
 
     Attributes:
@@ -136,7 +102,7 @@ class GuardEntry(_Strict):
     severity: Severity = 3
 
 
-class ModerationEntry(_Strict):
+class ModerationEntry(Strict):
     """``prompt.moderation.*``: an OpenAI-compatible moderation endpoint; prompts leave the machine.
 
     Attributes:
@@ -160,35 +126,7 @@ class ModerationEntry(_Strict):
     severity: Severity = 3
 
 
-class NudityClass(_Strict):
-    """How one class of the nudity detector counts: from which score on, and how severe it is."""
-
-    min_score: Probability
-    severity: Severity
-
-
-class NudityEntry(_Strict):
-    """``image.nudity``: the nudity detector (extra ``nudenet``), class by class; classes left out do not count."""
-
-    id: Literal["image.nudity"]
-    classes: dict[str, NudityClass] = Field(min_length=1)
-
-
-class UncheckedEntry(_Strict):
-    """``image.unsafe_unchecked``: no picture is looked at; the policy must say why, and every picture is flagged."""
-
-    id: Literal["image.unsafe_unchecked"]
-    because: str = Field(min_length=10, max_length=300)
-
-
-class ProtectedSetEntry(_Strict):
-    """``image.protected``: comparison with the operator's protected set, by PDQ hash."""
-
-    id: Literal["image.protected"]
-    max_distance: Annotated[int, Field(ge=0, le=31)] = 31
-
-
-class PluginEntry(_Strict):
+class PluginEntry(Strict):
     """A checker from a plug-in, by its id; its options are handed to it as they are."""
 
     id: CheckerID
@@ -204,7 +142,16 @@ def _entry_kind(value: Any) -> str:
     return family or "plugin"
 
 
-_BUILT_IN = ("prompt.terms", "prompt.classifier", "image.nudity", "image.protected", "image.unsafe_unchecked")
+_BUILT_IN = (
+    "prompt.terms",
+    "prompt.classifier",
+    "image.nudity",
+    "image.protected",
+    "image.clip_concepts",
+    "image.safety_checker",
+    "image.text",
+    "image.unsafe_unchecked",
+)
 
 _FAMILIES = ("prompt.hf", "prompt.guard", "prompt.moderation")
 """Beginnings of ids of which a policy may list several instances."""
@@ -221,17 +168,21 @@ PromptEntry: TypeAlias = Annotated[
 ImageEntry: TypeAlias = Annotated[
     Annotated[NudityEntry, Tag("image.nudity")]
     | Annotated[ProtectedSetEntry, Tag("image.protected")]
+    | Annotated[ClipConceptsEntry, Tag("image.clip_concepts")]
+    | Annotated[SafetyCheckerEntry, Tag("image.safety_checker")]
+    | Annotated[ImageTextEntry, Tag("image.text")]
     | Annotated[UncheckedEntry, Tag("image.unsafe_unchecked")]
     | Annotated[PluginEntry, Tag("plugin")],
     Discriminator(_entry_kind),
 ]
 
 
-class Checkers(_Strict):
-    """Which checkers run; neither list may be empty."""
+class Checkers(Strict):
+    """Which checkers run; neither list may be empty. With ``preview`` unfinished pictures are looked at as well."""
 
     prompt: tuple[PromptEntry, ...] = Field(min_length=1)
     image: tuple[ImageEntry, ...] = Field(min_length=1)
+    preview: PreviewRules | None = None
 
     @model_validator(mode="after")
     def _hard_rules_run(self) -> Checkers:
@@ -242,10 +193,14 @@ class Checkers(_Strict):
             raise ValueError(f"{REQUIRED_PROMPT_CHECKER} carries the hard rules and must be listed under prompt")
         if UNCHECKED in ids and len(self.image) > 1:
             raise ValueError(f"{UNCHECKED} contradicts the other image checkers")
+        asked = [entry.id for entry in self.prompt]
+        unread = [n for e in self.image if isinstance(e, ImageTextEntry) for n in e.checkers if n not in asked]
+        if unread:
+            raise ValueError(f"image.text names prompt checkers that are not listed: {', '.join(unread)}")
         return self
 
 
-class QuarantineRules(_Strict):
+class QuarantineRules(Strict):
     """What is kept of a refusal for reviewers, encrypted; content about minors is never kept.
 
     Attributes:
@@ -258,7 +213,7 @@ class QuarantineRules(_Strict):
     keep_pictures: bool = True
 
 
-class PolicyDocument(_Strict):
+class PolicyDocument(Strict):
     """One policy file.
 
     Attributes:

@@ -12,6 +12,7 @@ _STAGE = [
     "guard.weights",
     "guard.isolation",
     "guard.iscc",
+    "guard.model_source",
     "guard.strict_yaml",
 ]
 _EVIDENCE = [
@@ -107,12 +108,23 @@ ALLOWED: dict[str, list[str]] = {
         "guard.fingerprint",
         "guard.provenance",
     ],
+    "guard.checker_assembly": [
+        *_BASE,
+        "guard.interfaces",
+        "guard.settings",
+        "guard.model_source",
+        "guard.clip_model",
+        "guard.policy",
+        "guard.prompt_check",
+        "guard.image_check",
+        "guard.protected_set",
+    ],
     "guard.assembly": [
         *_BASE,
         "guard.interfaces",
         "guard.media",
         "guard.fingerprint",
-        "guard.model_source",
+        "guard.checker_assembly",
         "guard.clip_model",
         "guard.weights",
         "guard.isolation",

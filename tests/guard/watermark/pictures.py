@@ -1,13 +1,14 @@
-"""Pictures and attacks for the watermark tests; nothing is downloaded."""
-
-import io
+"""Pictures for the watermark tests, and the changes of ``guard.robustness.pixels`` by name; nothing is downloaded."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 from skimage import data
 
 from guard.records import RGB8
+from guard.robustness.pixels import clipped, cropped, jpeg, noisy, resized, rotated, webp
+from guard.robustness.quality import psnr_db as psnr
 
+__all__ = ["KEY", "clipped", "cropped", "drawing", "jpeg", "noisy", "photo", "psnr", "resized", "rotated", "webp"]
 KEY = bytes(range(32))
 
 
@@ -27,44 +28,3 @@ def drawing(seed: int, size: int = 256) -> RGB8:
         box = (x, y, x + r, y + r)
         (draw.ellipse if rng.random() < 0.5 else draw.rectangle)(box, fill=colour)
     return np.asarray(image)
-
-
-def jpeg(pixels: RGB8, quality: int) -> RGB8:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))
-
-
-def webp(pixels: RGB8, quality: int) -> RGB8:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))
-
-
-def resized(pixels: RGB8, across: float, down: float | None = None) -> RGB8:
-    height, width = pixels.shape[:2]
-    size = (round(width * across), round(height * (across if down is None else down)))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-
-
-def cropped(pixels: RGB8, side: float, *, left: float = 0.5, top: float = 0.5) -> RGB8:
-    height, width = pixels.shape[:2]
-    rows, columns = round(height * side), round(width * side)
-    y, x = round((height - rows) * top), round((width - columns) * left)
-    return np.ascontiguousarray(pixels[y : y + rows, x : x + columns])
-
-
-def rotated(pixels: RGB8, degrees: float) -> RGB8:
-    return np.asarray(Image.fromarray(pixels).rotate(degrees, Image.Resampling.BICUBIC))
-
-
-def clipped(values: np.ndarray) -> RGB8:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-def noisy(pixels: RGB8, sigma: float, seed: int = 0) -> RGB8:
-    return clipped(pixels + np.random.default_rng(seed).normal(0, sigma, pixels.shape))
-
-
-def psnr(a: RGB8, b: RGB8) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))

@@ -2,16 +2,19 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from training.prompts.augment import FUNCTION_WORDS, contrasts, joined, own_rows, soups, telegraphic
+from training.prompts.clean import cleaned, factor
 from training.prompts.data import (
     CATEGORIES,
     FOLDS,
+    MADE_WEIGHT,
     NON_COMMERCIAL,
     Row,
     capped,
     held_out,
-    joined,
     read_rows,
     row_weight,
 )
@@ -95,10 +98,14 @@ def test_look_alikes_are_seeded_and_their_halves_disjoint() -> None:
 def test_look_alikes_leave_the_test_prompts_alone() -> None:
     import yaml
 
-    data = Path(__file__).resolve().parents[1] / "guard" / "prompt_check" / "data" / "everyday.yaml"
-    everyday = {text.lower() for text in yaml.safe_load(data.read_text(encoding="utf-8"))}
+    tests = Path(__file__).resolve().parents[1]
+    held = yaml.safe_load((tests / "guard/prompt_check/data/everyday.yaml").read_text(encoding="utf-8"))
+    for name in ("everyday_prompts", "prompt_bypass"):
+        groups = yaml.safe_load((tests / f"vectors/{name}.yaml").read_text(encoding="utf-8"))
+        held += [x if isinstance(x, str) else x["prompt"] for group in groups.values() for x in group]
     _, templates = read_templates()
-    assert not everyday & {text.lower() for text in templates}
+    trained = {text.lower() for text in templates} | {row.text.lower() for row in own_rows(seed=0)}
+    assert not {text.lower() for text in held} & trained
 
 
 @pytest.mark.parametrize("side", ["one", "two"])
@@ -107,3 +114,45 @@ def test_each_half_stays_clear_of_the_hard_rules(side: str) -> None:
 
     checker = TermChecker(folder=Path("unused"), lists=[])
     assert [text for text in lookalikes(seed=0)[side] if checker.check_texts([("prompt", text)])] == []
+
+
+def test_contrasts_are_pairs_of_one_scene_and_leave_minors_alone() -> None:
+    from guard.prompt_check.term_rules import TermChecker
+
+    rows = contrasts(seed=1, count=4)
+    assert rows == contrasts(seed=1, count=4)
+    assert all("{" not in r.text and "|||" not in r.text for r in rows)
+    by_pair: dict[int | None, list[Row]] = {}
+    for r in rows:
+        by_pair.setdefault(r.pair, []).append(r)
+    assert len(by_pair) > 200
+    assert all([r.label for r in pair] == [0, 1] and len({r.source for r in pair}) == 1 for pair in by_pair.values())
+    assert {r.categories[0] for r in rows if r.label} == set(CATEGORIES)
+    checker = TermChecker(folder=Path("unused"), lists=[])
+    hard = [r.text for r in rows for f in checker.check_texts([("prompt", r.text)]) if f.category == "sexual_minors"]
+    assert hard == []
+
+
+def test_token_soups_hold_words_of_their_text_and_noise() -> None:
+    rows = [row("a bloody severed head", label=1, source="i2p"), row("a calm lake at dawn")]
+    found = soups(rows, ["##zorp", "quux", "[UNK]", "123"], count=30, seed=0)
+    assert sum(r.label for r in found) == 20
+    for r in found:
+        words = set(r.text.split())
+        assert r.weight == MADE_WEIGHT
+        assert any(w.startswith(("bloody", "severed", "head") if r.label else ("calm", "lake", "dawn")) for w in words)
+        assert any("zorp" in w or "quux" in w for w in words)
+
+
+def test_telegraphic_texts_have_no_function_words() -> None:
+    rows = [row("the head of a man is on the table", label=1), row("a boat on the lake in the morning")]
+    found = telegraphic(rows, count=20, seed=0)
+    assert len(found) > 10
+    assert not {word for r in found for word in r.text.split()} & FUNCTION_WORDS
+
+
+def test_only_noisy_labels_that_are_contradicted_lose_weight() -> None:
+    rows = [row("a"), row("b"), row("c", label=1)]
+    assert [r.weight for r in cleaned(rows, np.array([np.nan, 3.0, -3.0]))] == [1.0, 0.0, 0.3]
+    assert factor(0, -5.0) == factor(1, 5.0) == 1.0
+    assert factor(0, 1.0) < 1.0 > factor(1, 0.0)

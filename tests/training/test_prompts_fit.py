@@ -107,3 +107,19 @@ def test_shares_and_thresholds() -> None:
     assert share_above(np.array([0.5, 0.995]), threshold)["share"] == 0.5
     low, high = wilson(5, 10)
     assert (low, high) == (pytest.approx(0.2366, abs=1e-3), pytest.approx(0.7634, abs=1e-3))
+
+
+def test_sentence_vectors_of_a_larger_encoder_are_imitated(trained: dict[str, object]) -> None:
+    """Two groups of texts with opposite vectors: the hidden layer must learn to tell them; NaN rows are left out."""
+    import torch
+
+    rows, ids = trained["rows"] * 30, trained["ids"] * 30  # type: ignore[operator]
+    wanted = np.ones((len(rows), meaning.SENTENCE_SIZE), np.float16)
+    wanted[[i for i, row in enumerate(rows) if "red" in row.text]] *= -1
+    wanted[::7] = np.nan
+    net = meaning.train(rows, ids, trained["vectors"], seed=0, sentences=wanted)  # type: ignore[arg-type]
+    with torch.no_grad():
+        told = net.imitation(net.features(meaning.pad(ids[:160], net.padding))).mean(dim=1).numpy()
+    red = np.array(["red" in row.text for row in rows[:160]])
+    assert told[red].max() < told[~red].min()
+    assert np.isfinite(meaning.logits(net, ids[:10])).all()

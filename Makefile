@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint fix test-slow bench check-readme clean help
+.PHONY: demo test lint fix test-slow conformance bench check-readme clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +29,11 @@ demo: $(VENV)/.demo ## set up and show the main job: generate, refuse, verify, r
 
 test: $(VENV)/.dev ## set up and pass the tests
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+conformance: $(VENV)/.dev ## what others' programs say about our files; needs chromium, npm and exiftool (Debian)
+	npm ci --ignore-scripts --no-audit --no-fund --prefix tests/conformance/browser
+	$(PIP) install --group conformance
+	SIGNET_CONFORMANCE=required $(BIN)/python -m pytest -n 0 tests/conformance
 
 lint: $(VENV)/.dev ## style, types, docstrings
 	$(BIN)/ruff check .

@@ -87,7 +87,7 @@ def _chunks(folder: Path, model: Path, seed: int) -> Iterator[tuple[Path, Path, 
 
 
 def write_vectors(folder: Path, model: Path, *, seed: int, processes: int) -> None:
-    """Write ``statistics.npy`` and ``texture.npy`` (float16) beside the crops; finished chunks are not done again."""
+    """Write ``parts-SEED/*.npz`` beside the crops; finished parts are not done again."""
     parts = folder / f"parts-{seed}"
     parts.mkdir(exist_ok=True)
     tasks = [t for t in _chunks(folder, model, seed) if not (parts / f"{t[2]:07d}.npz").exists()]
@@ -95,6 +95,15 @@ def write_vectors(folder: Path, model: Path, *, seed: int, processes: int) -> No
         for task, (statistics, texture) in zip(tasks, pool.imap(_chunk, tasks), strict=True):
             with (parts / f"{task[2]:07d}.npz").open("wb") as stream:
                 np.savez(stream, statistics=statistics.astype(np.float32), texture=texture.astype(np.float16))
-    loaded = [np.load(path) for path in sorted(parts.glob("*.npz"))]
-    np.save(folder / f"statistics-{seed}.npy", np.concatenate([part["statistics"] for part in loaded]))
-    np.save(folder / f"texture-{seed}.npy", np.concatenate([part["texture"] for part in loaded]))
+
+
+def read_vectors(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Return crop indices, statistics and texture of all parts of all seeds."""
+    indices, statistics, texture = [], [], []
+    for path in sorted(folder.glob("parts-*/*.npz")):
+        with np.load(path) as part:
+            start = int(path.stem)
+            indices.append(np.arange(start, start + len(part["statistics"])))
+            statistics.append(part["statistics"])
+            texture.append(part["texture"].astype(np.float32))
+    return np.concatenate(indices), np.concatenate(statistics), np.concatenate(texture)

@@ -222,6 +222,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             length = self.headers.get("content-length", "0")
             if not length.isdecimal() or int(length) > MAX_REQUEST_BYTES:
+                self.rfile.read(min(int(length), 4 * MAX_REQUEST_BYTES) if length.isdecimal() else 0)  # else reset
                 self._send(413, {"error": f"more than {MAX_REQUEST_BYTES} bytes"})
                 return
             body = self.rfile.read(int(length))

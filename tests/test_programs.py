@@ -1,4 +1,4 @@
-"""Programs that tests need but do not install: in CI none of them may be missing, or its tests would skip in silence."""
+"""Programs that tests need but do not install: in CI none may be missing, or its tests would skip in silence."""
 
 import os
 import shutil

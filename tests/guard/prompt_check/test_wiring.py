@@ -41,7 +41,7 @@ def test_every_kind_is_built_and_decides(tmp_path: Path) -> None:
     policy = policy_with(
         tmp_path,
         hf_entry(tmp_path / "hf", digest),
-        f"    - {{id: prompt.guard.tiny, style: llama_guard, folder: {str(tmp_path / 'guard')!r}, digest: {words!r}}}\n",
+        f"    - {{id: prompt.guard.x, style: llama_guard, folder: {str(tmp_path / 'guard')!r}, digest: {words!r}}}\n",
         MODERATION % ", on_failure: degrade",
     )
     checkers = build_prompt_checkers(policy, terms=POLICIES / "terms")

@@ -7,7 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from detectors.evidence import Evidence, Family, Picture, Skipped, Technique
 from detectors.upload import Upload
-from guard.credentials import CredentialReport
+from guard.credentials import CredentialReport, CredentialState
+from guard.errors import DetectorError
 from guard.records import Fingerprints, ImageID
 
 
@@ -70,6 +71,16 @@ class Original:
     manifest_label: str
     fingerprints: Fingerprints
     credential: CredentialReport
+
+    def says_ai(self) -> bool:
+        """Return whether its record says that AI made or changed it; files can also be signed as merely imported.
+
+        Raises:
+            DetectorError: its manifest could not be read just now, so nobody knows.
+        """
+        if self.credential.state is CredentialState.UNREADABLE:
+            raise DetectorError("the picture is registered here, but its manifest could not be read just now")
+        return self.credential.ai_origin is True
 
     @property
     def has_parent(self) -> bool:

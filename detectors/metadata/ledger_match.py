@@ -6,8 +6,6 @@ from detectors.evidence import Direction, Evidence, Family, Grade, Observation, 
 from detectors.interfaces import Original, OriginalLookup
 from detectors.recognition import graded, original_generator, original_observations
 from detectors.upload import Upload
-from guard.credentials import CredentialState
-from guard.errors import DetectorError
 from guard.fingerprint import fingerprints
 
 
@@ -30,14 +28,7 @@ class LedgerMatchDetector:
         """Return a match, or neutral evidence when nothing matches."""
         exact = self._originals.by_sha256(upload.sha256)
         if exact is not None:
-            return graded(
-                self,
-                Grade.CONCLUSIVE,
-                Direction.AI,
-                "These are the very bytes of an AI-generated image that this service released and recorded.",
-                generator=original_generator(exact),
-                observations=original_observations(exact, where="ledger, by SHA-256"),
-            )
+            return self._recorded(exact)
         seen = fingerprints(upload.pixels)
         if seen.pdq_quality < self._min_quality:
             return Skipped(
@@ -53,14 +44,41 @@ class LedgerMatchDetector:
             return graded(self, Grade.NEUTRAL, Direction.NONE, "This service has not released this picture.")
         return self._look_alike(*nearest)
 
+    def _recorded(self, original: Original) -> Evidence:
+        """Judge the very bytes of a recorded file."""
+        observations = original_observations(original, where="ledger, by SHA-256")
+        if not original.says_ai():
+            return graded(
+                self,
+                Grade.NEUTRAL,
+                Direction.NONE,
+                "These are the very bytes of a file that this service signed; its record does not say that AI made it.",
+                observations=observations,
+            )
+        return graded(
+            self,
+            Grade.CONCLUSIVE,
+            Direction.AI,
+            "These are the very bytes of an AI-generated image that this service released and recorded.",
+            generator=original_generator(original),
+            observations=observations,
+        )
+
     def _look_alike(self, original: Original, distance: int) -> Evidence:
         """Judge a picture that looks like a release; a release made from an earlier picture looks like that one too."""
-        if original.credential.state is CredentialState.UNREADABLE:
-            raise DetectorError("a release looks the same, but its manifest could not be read just now")
         observations = (
             Observation(name="hash distance", value=f"{distance} of 256 bits", where="ledger, by PDQ"),
             *original_observations(original, where="ledger, by PDQ"),
         )
+        if not original.says_ai():
+            return graded(
+                self,
+                Grade.NEUTRAL,
+                Direction.NONE,
+                "The picture looks like one that this service signed; its record does not say that AI made it "
+                f"({distance} of 256 hash bits differ).",
+                observations=observations,
+            )
         if original.has_parent:
             return graded(
                 self,

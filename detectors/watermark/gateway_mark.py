@@ -58,6 +58,15 @@ class GatewayMarkDetector:
             *original_observations(original, where="registry, by watermark"),
         )
         generator = original_generator(original)
+        if match is Match.CONFIRMED and not original.says_ai():
+            return graded(
+                self,
+                Grade.NEUTRAL,
+                Direction.NONE,
+                "The picture carries our watermark and matches a file that this service signed; its record does not "
+                "say that AI made it.",
+                observations=observations,
+            )
         if match is Match.CONFIRMED:
             return graded(
                 self,

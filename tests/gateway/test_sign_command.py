@@ -145,3 +145,12 @@ def test_inspect_shows_a_tree_and_says_when_there_is_nothing(home: Path, signed:
     assert signed[1]["manifest_label"] in answer.stdout
     bare = CliRunner().invoke(app, ["inspect", "-", "--home", str(home)], input=file("rocket"))
     assert "no content credentials" in bare.stdout
+
+
+def test_a_photo_that_was_only_signed_is_not_called_generated(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(file("rocket"))
+    code, (row,) = run(home, "sign", tmp_path / "photo.png", "--out", tmp_path / "signed.png", "--kind", "imported")
+    assert code == 0, row
+    copy_of(tmp_path / "signed.png", tmp_path / "copy.jpg")
+    _, rows = run(home, "detect", tmp_path / "signed.png", tmp_path / "copy.jpg", "--families", "metadata,watermark")
+    assert [found["verdict"] for found in rows] == ["NO_EVIDENCE", "NO_EVIDENCE"], rows

@@ -69,7 +69,7 @@ GENERATORS: tuple[tuple[str, str], ...] = (
     (r"qwen[ -]?image\b.*|tongyi wanxiang\b.*", "Alibaba (Qwen-Image or Wan)"),
     (r"hunyuan(?:image|dit)?\b.*", "Tencent Hunyuan"),
     (r"kling ai\b.*", "Kling AI"),
-    (r"signet(?:-mini)?\b.*", "Signet"),
+    (r"signet[- ]mini\b.*", "Signet mini"),
 )
 """Whole-value patterns, letter case ignored -> generator. Source: the vendors' files and their published claim
 generator names, underscores read as spaces; anchored at both ends so that longer captions never match by accident.

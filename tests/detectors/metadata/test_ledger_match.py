@@ -66,10 +66,21 @@ def test_the_picture_that_an_edit_started_from_is_not_called_generated() -> None
     assert exact.grade is Grade.CONCLUSIVE, "the released bytes themselves are still proof"
 
 
-def test_a_look_alike_whose_manifest_cannot_be_read_is_a_failure_not_a_verdict() -> None:
+def test_what_cannot_be_read_just_now_is_a_failure_not_a_verdict() -> None:
     released = original(fingerprints(picture(1)))
     unread = replace(released, credential=CredentialReport(state=CredentialState.UNREADABLE))
-    with pytest.raises(DetectorError, match="could not be read"):
-        detector(unread).examine(upload(picture(1)))
-    seen = replace(upload(picture(1)), sha256=unread.sha256)
-    assert detector(unread).examine(seen).grade is Grade.CONCLUSIVE
+    exact = replace(upload(picture(1)), sha256=unread.sha256)
+    for seen in (upload(picture(1)), exact):
+        with pytest.raises(DetectorError, match="could not be read just now"):
+            detector(unread).examine(seen)
+
+
+@pytest.mark.parametrize("ai_origin", [False, None])
+def test_a_file_that_was_only_signed_here_is_not_called_generated(ai_origin: bool | None) -> None:
+    released = original(fingerprints(picture(1)))
+    imported = replace(released, credential=replace(released.credential, ai_origin=ai_origin))
+    exact = replace(upload(picture(1)), sha256=imported.sha256)
+    for seen in (upload(picture(1)), exact):
+        found = detector(imported).examine(seen)
+        assert (found.grade, found.direction, found.generator) == (Grade.NEUTRAL, Direction.NONE, None)
+        assert "does not say that AI made it" in found.reason

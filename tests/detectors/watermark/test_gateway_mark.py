@@ -1,5 +1,7 @@
 """Our mark as evidence: confirmed proves, transplanted conflicts, unregistered supports, none is neutral."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,10 @@ def test_no_mark_is_neutral() -> None:
     nothing = MarkReading(algorithm="org.example.fixed.1", image_id=None, log10_p=-2.0)
     found = examine(picture(1), original(fingerprints(picture(1))), reading=nothing)
     assert found.grade is Grade.NEUTRAL
+
+
+def test_the_mark_of_a_file_that_was_only_signed_here_proves_no_ai() -> None:
+    signed = original(fingerprints(picture(1)))
+    found = examine(picture(1), replace(signed, credential=replace(signed.credential, ai_origin=None)))
+    assert (found.grade, found.direction, found.generator) == (Grade.NEUTRAL, Direction.NONE, None)
+    assert "does not say that AI made it" in found.reason

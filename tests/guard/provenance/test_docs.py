@@ -18,7 +18,8 @@ def test_the_example_runs_and_prints_what_it_says(
 ) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "in.png").write_bytes(encoded(ImageFormat.PNG))
+    monkeypatch.setenv("SIGNET_HOME", str(tmp_path / ".signet"))
+    (tmp_path / "in.png").write_bytes(encoded(ImageFormat.PNG, side=300))
     exec(compile(example, "docs/provenance.md", "exec"), {})  # noqa: S102 - our own document
     assert capsys.readouterr().out == "trusted\n"
     assert "# trusted" in example

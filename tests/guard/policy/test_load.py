@@ -118,7 +118,7 @@ def test_what_is_not_a_policy_does_not_load(tmp_path: Path, data: bytes) -> None
 def test_a_missing_file_or_name_says_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read"):
         load_policy(tmp_path / "none.yaml")
-    with pytest.raises(PolicyError, match=r"there are: generation\.default"):
+    with pytest.raises(PolicyError, match=r"there are: generation\.children, generation\.default"):
         load_named(POLICIES, "nope")
     with pytest.raises(PolicyError, match="cannot be read"):
         load_named(tmp_path / "nowhere", "default")

@@ -1,6 +1,7 @@
 """Signing: containers, parents, faults of keys and time-stamp authorities, threads and forks."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from PIL import Image, PngImagePlugin
 from guard.credentials import CredentialState
 from guard.errors import MediaError, SigningError
 from guard.media import decode
+from guard.provenance.crjson import read_crjson
 from guard.provenance.key_source import CallbackKeySource
-from guard.provenance.manifest import ManifestKind
+from guard.provenance.manifest import PROMPT_LABEL, ManifestKind
+from guard.provenance.native import reading_settings
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner
 from guard.records import Action as PolicyAction
@@ -40,6 +43,7 @@ from guard.records import (
     Operation,
     RequestID,
 )
+from tests.guard.provenance.rubric import violations
 from tests.guard.provenance.support import (
     ALGORITHM,
     GENERATOR,
@@ -273,3 +277,36 @@ def test_a_forked_child_can_sign_and_read(ours: Identity, tmp_path: Path) -> Non
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [(Operation.IMAGE_TO_IMAGE, "image-to-image"), (Operation.INPAINTING, "in-painting")],
+)
+def test_the_manifest_says_which_edit_it_was(ours: Identity, operation: Operation, said: str) -> None:
+    request = GenerationRequest(prompt="p", operation=operation, source_image=picture())
+    signed = ours.signer.sign(marked(request), encoded=encoded(ImageFormat.PNG), media_type="image/png")
+    assert said.encode() in signed.manifest
+
+
+def test_prompts_go_in_when_the_operator_says_so(ours: Identity, reader: C2PACredentialReader) -> None:
+    generator = replace(GENERATOR, prompts=True)
+    signer = C2PACredentialSigner(ours.keys.signer, claim_generator=generator)
+    request = GenerationRequest(prompt="a lighthouse", negative_prompt="fog")
+    signed = signer.sign(marked(request), encoded=encoded(ImageFormat.PNG), media_type="image/png")
+    assert reader.read(signed.data).state is CredentialState.TRUSTED
+    assert PROMPT_LABEL.encode() in signed.manifest
+    assert b"a lighthouse" in signed.manifest
+    assert b"fog" in signed.manifest
+
+
+def test_thumbnails_go_in_when_the_operator_says_so(ours: Identity) -> None:
+    made = {}
+    for thumbnails in (False, True):
+        signer = C2PACredentialSigner(ours.keys.signer, claim_generator=replace(GENERATOR, thumbnails=thumbnails))
+        data = signer.sign_bytes(facts(), encoded(ImageFormat.PNG), "image/png").data
+        text = read_crjson(data, reading_settings(ours.keys.anchors))
+        assert text is not None
+        made[thumbnails] = json.loads(text)["manifests"][0]
+    assert [any("thumbnail" in label for label in made[on]["assertions"]) for on in (False, True)] == [False, True]
+    assert violations(made[True]) == {}

@@ -33,7 +33,7 @@ from guard.protected_set.store import ProtectedStore
 from guard.provenance.keys.interfaces import KeyAccess
 from guard.provenance.keys.passphrase import passphrase_source
 from guard.provenance.keys.ring import days_covered, list_signers
-from guard.provenance.keys_folder import KeyFolder
+from guard.provenance.keys_folder import MANIFEST_ANCHORS, KeyFolder, folder_anchors
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.revocation import parse_hosts
 from guard.provenance.self_test import SelfTest, run_self_test
@@ -109,7 +109,9 @@ class Core:
         listed = self.settings.trust_anchors
         extra = load_anchors(manifest_files=(listed,)) if listed is not None else TrustAnchors()
         lists = TrustStore(self.settings.trust_folder).anchors()
-        return (self.keys.anchors if self.has_keys else TrustAnchors()).plus(extra).plus(lists)
+        folder = self.settings.keys_folder  # not self.keys: reading needs no passphrase, token or signing service
+        own = folder_anchors(folder) if (folder / MANIFEST_ANCHORS).exists() else TrustAnchors()
+        return own.plus(extra).plus(lists)
 
     @cached_property
     def pool(self) -> WorkerPool:
@@ -279,6 +281,7 @@ def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Q
     shared = core or build_core(settings)
     policy = load_named(settings.policies, settings.generation_policy)
     generators = build_generators(settings)
+    preview = policy.document.checkers.preview
     stages = Stages(
         prompt_checkers=build_prompt_checkers(policy, terms=settings.policies / "terms"),
         image_checkers=build_image_checkers(policy, core=shared),
@@ -293,6 +296,7 @@ def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Q
         images=shared.images,
         clock=shared.clock,
         quarantine=quarantine,
+        preview_at=preview.at if preview is not None else (),
     )
     return Gateway(stages, random_bytes=secrets.token_bytes, on_close=None if core else shared.close)
 

@@ -68,7 +68,11 @@ class _Link:
 
 
 def describe_store(
-    store: Mapping[str, Any], *, detached: bool = False, tsa_store: Mapping[str, Any] | None = None
+    store: Mapping[str, Any],
+    *,
+    detached: bool = False,
+    tsa_store: Mapping[str, Any] | None = None,
+    unfit: frozenset[str] = frozenset(),
 ) -> CredentialReport:
     """Return the report for one parsed manifest store.
 
@@ -77,15 +81,19 @@ def describe_store(
         detached: the manifest was validated against other bytes than it was signed for (a stripped and altered copy):
             hard-binding mismatches are then expected and do not decide; they stay in ``codes``.
         tsa_store: the same store, read with the anchors for time stamps alone; None when there are none.
+        unfit: labels of manifests whose signer's certificate is not for claim signing (claim_signer.py).
     """
     label = str(store.get("active_manifest") or "")
     manifests = _mapping(store.get("manifests"))
     active = _mapping(manifests.get(label))
     results = _mapping(store.get("validation_results"))
     state = _state(store, results, detached=detached)
+    if state is CredentialState.TRUSTED and label in unfit:
+        state = CredentialState.VALID_UNTRUSTED
     tsa_results = _mapping(tsa_store.get("validation_results")) if tsa_store is not None else None
     ingredients = tuple(
-        _ingredient(item, label, results, tsa_results) for item in _mappings(active.get("ingredients"))[:MAX_ITEMS]
+        _ingredient(item, label, results, tsa_results, unfit)
+        for item in _mappings(active.get("ingredients"))[:MAX_ITEMS]
     )
     chain = tuple(_chain(label, manifests, results))
     types = _source_types(chain)
@@ -210,9 +218,12 @@ def _ingredient(
     manifest_label: str,
     results: Mapping[str, Any],
     tsa_results: Mapping[str, Any] | None,
+    unfit: frozenset[str],
 ) -> CredentialIngredient:
     """Return one ingredient with its own state."""
     state, codes = _ingredient_state(item, manifest_label, results)
+    if state is CredentialState.TRUSTED and item.get("active_manifest") in unfit:
+        state, codes = CredentialState.VALID_UNTRUSTED, (*codes, UNTRUSTED)
     if state is CredentialState.TRUSTED and tsa_results is not None:
         by_time_stamps, _ = _ingredient_state(item, manifest_label, tsa_results)
         named = any(

@@ -101,12 +101,11 @@ class KeyFolder:
         ledger = load_private_key(path / LEDGER_PRIVATE, passphrase=access.passphrase, development=development)
         if not isinstance(ledger, ed25519.Ed25519PrivateKey):
             raise KeyMaterialError(f"{path / LEDGER_PRIVATE} holds no Ed25519 key; got {type(ledger).__name__}.")
-        tsa = path / TSA_ANCHORS
         return cls(
             path=path,
             development=development,
             ring=ring,
-            anchors=load_anchors(manifest_files=(path / MANIFEST_ANCHORS,), tsa_files=(tsa,) if tsa.exists() else ()),
+            anchors=folder_anchors(path),
             ledger_private_key=ledger.private_bytes_raw(),
             ledger_public_key=ledger.public_key().public_bytes_raw(),
             watermark_master_key=_read_master_key(path / WATERMARK_MASTER),
@@ -177,6 +176,12 @@ def list_keys(path: Path, *, now: datetime) -> tuple[KeyInfo, ...]:
         fingerprint="",
     )
     return (*found, ledger, master)
+
+
+def folder_anchors(path: Path) -> TrustAnchors:
+    """Return the anchors of a key folder; needs no passphrase and no key. Raises KeyMaterialError without any."""
+    tsa = path / TSA_ANCHORS
+    return load_anchors(manifest_files=(path / MANIFEST_ANCHORS,), tsa_files=(tsa,) if tsa.exists() else ())
 
 
 def read_environment(path: Path) -> str:

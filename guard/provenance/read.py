@@ -18,7 +18,8 @@ from guard.errors import BusyError, DeadlineError, WorkerError
 from guard.isolation import WorkerPool
 from guard.media import sniff_media_type
 from guard.provenance.bounds import Excess, find_excess
-from guard.provenance.describe import HARD_BINDING_MISMATCH, describe_store, explain
+from guard.provenance.claim_signer import may_sign_claims
+from guard.provenance.describe import HARD_BINDING_MISMATCH, TRUSTED, describe_store, explain
 from guard.provenance.native import reading_context, reading_settings
 from guard.provenance.revocation import INACCESSIBLE, NOT_REVOKED, ocsp_settings
 from guard.provenance.trust import TrustAnchors
@@ -137,11 +138,11 @@ def examine(
 
     media_type = sniff_media_type(data)
     try:
-        store = _parse(data, media_type, manifest, settings)
-        report = describe_store(store, detached=manifest is not None)
+        store, unfit = _parse(data, media_type, manifest, settings)
+        report = describe_store(store, detached=manifest is not None, unfit=unfit)
         if tsa_settings is not None and any(part.state is CredentialState.TRUSTED for part in report.ingredients):
-            by_time_stamps = _parse(data, media_type, manifest, tsa_settings)
-            report = describe_store(store, detached=manifest is not None, tsa_store=by_time_stamps)
+            by_time_stamps, _ = _parse(data, media_type, manifest, tsa_settings)
+            report = describe_store(store, detached=manifest is not None, tsa_store=by_time_stamps, unfit=unfit)
     except C2paError.ManifestNotFound:
         return _none()
     except C2paError.NotSupported:
@@ -153,12 +154,26 @@ def examine(
     return report
 
 
-def _parse(data: bytes, media_type: str | None, manifest: bytes | None, settings: str) -> Any:
-    """Return what c2pa-rs says about a file, parsed. Raises C2paError, KeyError, TypeError, ValueError."""
+def _parse(
+    data: bytes, media_type: str | None, manifest: bytes | None, settings: str
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return what c2pa-rs says about a file, and the manifests whose signers may not sign claims.
+
+    Raises:
+        C2paError, KeyError, TypeError, ValueError: it could not be parsed.
+    """
     from c2pa import Reader
 
     with Reader(media_type, io.BytesIO(data), manifest, context=reading_context(settings)) as reader:
-        return json.loads(reader.json())
+        text = reader.json()
+        store = json.loads(text)
+        labels = [str(label) for label in store.get("manifests", ())]
+        if TRUSTED not in text:  # nobody to be looked at: the usual case for strangers' files
+            return store, frozenset()
+        jumbf = io.BytesIO()
+        reader.resource_to_stream(f"self#jumbf=/c2pa/{store.get('active_manifest')}", jumbf)  # gives the whole store
+    content = jumbf.getvalue()
+    return store, frozenset(label for label in labels if not may_sign_claims(content, label))
 
 
 def _none() -> CredentialReport:

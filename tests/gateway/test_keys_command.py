@@ -5,12 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from guard.provenance.keys_folder import KeyFolder
+from guard.provenance.sign import C2PACredentialSigner
+from guard.records import ImageFormat
+from tests.guard.provenance.support import GENERATOR, encoded, facts
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "correct horse battery staple"
@@ -57,6 +62,20 @@ def test_production_keys_are_asked_for_and_installed(tmp_path: Path) -> None:
     chain = tmp_path / "chain.pem"
     chain.write_text("no certificate")
     assert "not a PEM" in str(run("keys", "install", str(chain), home=home, code=2, **environment)["reason"])
+
+
+def test_verifying_needs_no_passphrase(tmp_path: Path) -> None:
+    """A machine that only reads: production keys, locked, and still a picture of ours is trusted."""
+    run("keys", "init", home=tmp_path)
+    keys = KeyFolder.load(tmp_path / "keys", now=datetime.now(UTC))
+    picture = tmp_path / "picture.png"
+    signer = C2PACredentialSigner(keys.ring, claim_generator=GENERATOR)
+    picture.write_bytes(signer.sign_bytes(facts(), encoded(ImageFormat.PNG), "image/png").data)
+    described = json.loads((tmp_path / "keys/keys.json").read_text())
+    (tmp_path / "keys/keys.json").write_text(json.dumps(described | {"environment": "production"}))
+    assert run("verify", str(picture), home=tmp_path)["state"] == "trusted"
+    named = ("--organisation", "X")
+    assert "passphrase" in str(run("keys", "csr", *named, home=tmp_path, code=2)["reason"])
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Chains of ingredients, the origin they state, and manifests that stand apart from their file."""
 
 import io
+import json
 from collections.abc import Callable
 
 import pytest
+from c2pa import C2paError
 
 from guard.credentials import CredentialReport, CredentialState
 from guard.media import encode
@@ -154,3 +156,34 @@ def test_a_stored_manifest_of_a_stranger_or_with_changes_is_not_trusted(
         stored = reader.read_stored_manifest(broken, copy)
         assert stored.report.state in (CredentialState.UNREADABLE, CredentialState.NONE)
         assert stored.matches_asset is False
+
+
+# --- errors of the native reader -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (KeyError("active_manifest"), "signet.unreadable.keyerror"),
+        (TypeError("bytes"), "signet.unreadable.typeerror"),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), "signet.unreadable.unicodeencodeerror"),
+        (json.JSONDecodeError("x", "y", 0), "signet.unreadable.jsondecodeerror"),
+        (C2paError("Remote: not fetched"), "manifest.inaccessible"),
+        (C2paError.Manifest("two"), "signet.unreadable.manifest"),
+        (C2paError.Decoding("cbor"), "signet.unreadable.decoding"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_whatever_the_native_reader_raises_becomes_a_state(
+    ours: Identity, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+) -> None:
+    """Measured: besides C2paError, c2pa-python raises KeyError, TypeError and UnicodeEncodeError."""
+
+    def raising(*args: object, **kwargs: object) -> None:
+        raise error
+
+    signed = ours.signed()
+    monkeypatch.setattr("c2pa.Reader", raising)
+    report = ours.reader(None).read(signed)
+    assert (report.state, report.codes) == (CredentialState.UNREADABLE, (code,))
+    assert report.ai_origin is None

@@ -179,6 +179,17 @@ def test_removed_store_says_nothing(ours: Identity, reader: C2PACredentialReader
     assert reader.read(png_from(chunks)).state is CredentialState.NONE
 
 
+def test_signed_again_as_created_by_a_stranger(ours: Identity, foreign: Identity, reader: C2PACredentialReader) -> None:
+    """The earlier manifest is gone without a trace (c2pa-rs replaces it); what is left is the stranger's word."""
+    signed = ours.signed()
+    again = foreign.signer.sign_bytes(facts(model_name="another"), signed, "image/png")
+    report = reader.read(again.data)
+    assert report.state is CredentialState.VALID_UNTRUSTED
+    assert report.manifest_label == again.manifest_label
+    assert report.ingredients == ()
+    assert report.signer != reader.read(signed).signer
+
+
 def test_expired_leaf_without_time_stamp(ours: Identity, reader: C2PACredentialReader) -> None:
     brief = ours.short_lived(timedelta(seconds=3))
     signer = C2PACredentialSigner(brief, claim_generator=GENERATOR)

@@ -24,6 +24,7 @@ from gateway.cli import (
     policies,
     protect,
     recover,
+    retain,
     review,
     serve,
     sign,
@@ -62,6 +63,7 @@ evaluate_detect.register(evaluate.app)
 for module in (generate, check, detect, sign, credentials, inspect, recover, doctor, serve, demo):
     module.register(app)
 app.add_typer(watermark.app, name="watermark")
+retain.register(ledger.app)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(ledger.audit_app, name="audit")
 app.add_typer(keys.app, name="keys")

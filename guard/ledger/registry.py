@@ -48,6 +48,15 @@ class Registry:
         """Return the first registration of this manifest label, or None."""
         return self._first(registrations.c.manifest_label == manifest_label)
 
+    def before(self, created_at: str, *, tenant: str | None) -> list[tuple[ImageID, str]]:
+        """Return (image id, tenant) of rows older than an RFC 3339 time in UTC, oldest first."""
+        query = select(registrations.c.image_id, registrations.c.tenant).where(registrations.c.created_at < created_at)
+        if tenant is not None:
+            query = query.where(registrations.c.tenant == tenant)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(registrations.c.idx)).all()
+        return [(ImageID(row.image_id), row.tenant) for row in rows]
+
     def similar(self, pdq: str, *, max_distance: int, limit: int) -> list[tuple[Registration, int]]:
         """Return up to ``limit`` registrations within ``max_distance`` bits, nearest first.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,15 @@ class SQLiteLedger:
     def recorded_ids(self) -> RecordedIDs:
         """Return a container that answers ``image_id in ...`` from the ledger, for ``FileImageStore.orphans``."""
         return RecordedIDs(self._database)
+
+    def registered_before(self, moment: datetime, *, tenant: str | None = None) -> list[tuple[ImageID, str]]:
+        """Return (image id, tenant) of what was registered before a moment, oldest first; for retention.
+
+        Args:
+            moment: time with a zone.
+            tenant: only this tenant's; None for everybody's.
+        """
+        return self._registry.before(timestamp(moment), tenant=tenant)
 
     def erase_thumbnail(self, image_id: ImageID) -> bool:
         """Erase the thumbnail of a registration for good (retention), keep its digest; return whether one was there."""

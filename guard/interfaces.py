@@ -88,10 +88,15 @@ class GenerationHooks:
     Attributes:
         on_step: called after each denoising step with (steps done, steps in all).
         should_cancel: asked before each step; True stops with CancelledError.
+        preview_at: shares of the steps, 0..1, after which ``on_preview`` is called where the model can show previews.
+        on_preview: called with the index of the running batch's first image and one small picture for each image of
+            the batch. True gives the batch up: the previews then stand in the product for its pictures.
     """
 
     on_step: Callable[[int, int], None] | None = None
     should_cancel: Callable[[], bool] | None = None
+    preview_at: tuple[float, ...] = ()
+    on_preview: Callable[[int, Sequence[RGB8]], bool] | None = None
 
 
 class ImageGenerator(Protocol):

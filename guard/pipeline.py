@@ -4,7 +4,7 @@
 
     (0) admit       ids from the CSPRNG, policy digest, clock
     (1) prompt      every prompt checker on every text, every image checker on the inputs, then the policy
-    (2) generation  one batch from the model
+    (2) generation  one batch from the model; with previews, what would be withheld anyway is not finished
     (3) image       every image checker, then the policy; then the visible label, if asked for
     (4) watermark   embed the image id, encode, decode the encoded picture and read the id back
     (5) provenance  sign the encoded bytes; verify the final bytes with our own trust list
@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from guard.admission import check_form
 from guard.check_runner import CheckRunner
 from guard.credentials import CredentialState
+from guard.early_check import EarlyCheck
 from guard.errors import (
     ConfigError,
     DeadlineError,
@@ -128,6 +129,7 @@ class Gateway:
 
     def _run(self, admitted: AdmittedRequest, hooks: GenerationHooks, watch: Stopwatch) -> list[Outcome]:
         stage = "prompt"
+        early = EarlyCheck(self._decide_on, at=self._stages.preview_at)
         try:
             with watch.stage(stage):
                 cleared = self._check_prompt(admitted)  # (1)
@@ -135,21 +137,25 @@ class Gateway:
                 return [self._refuse(admitted, cleared, watch)]
             stage = "generation"
             with watch.stage(stage):
-                images = self._generate(cleared, hooks)  # (2)
+                images = self._generate(cleared, early.join(hooks))  # (2)
         except RequestError:
             raise
         except Exception as exc:  # becomes a recorded Failure: nothing was produced
             return [self._fail(admitted, stage, exc, watch)]
         watches = [Stopwatch(watch) for _ in images]
-        return [self._finish(image, own) for image, own in zip(images, watches, strict=True)]
+        pairs = enumerate(zip(images, watches, strict=True))
+        return [self._finish(image, own, stopped=early.stopped.get(index)) for index, (image, own) in pairs]
 
-    def _finish(self, image: GeneratedImage, watch: Stopwatch) -> Outcome:
-        """Steps (3) to (7) for one image; its failure does not touch the other images of the batch."""
+    def _finish(self, image: GeneratedImage, watch: Stopwatch, *, stopped: Decision | None) -> Outcome:
+        """Steps (3) to (7) for one image, or its refusal where it was stopped at a preview.
+
+        Its failure does not touch the other images of the batch.
+        """
         admitted = image.cleared.admitted
         stage = "image"
         try:
             with watch.stage(stage):
-                cleared = self._check_image(image)  # (3)
+                cleared = _Withheld(stage="image", decision=stopped) if stopped else self._check_image(image)  # (3)
             if isinstance(cleared, _Withheld):
                 return self._refuse(admitted, cleared, watch, image=image)
             stage = "watermark"
@@ -185,8 +191,7 @@ class Gateway:
             findings += self._checks.run(checker.id, lambda c=checker: c.check(admitted))  # type: ignore[misc]
         decision = self._stages.policy.decide(findings, stage="prompt")
         if decision.releases and admitted.request.source_image is not None:
-            seen = self._look(admitted.request.source_image)
-            on_input = self._stages.policy.decide(seen, stage="image")
+            on_input = self._decide_on(admitted.request.source_image)
             if not on_input.releases:
                 return _Withheld(stage="source_image", decision=on_input)
         if not decision.releases:
@@ -222,7 +227,7 @@ class Gateway:
 
     def _check_image(self, image: GeneratedImage) -> ClearedImage | _Withheld:
         """(3) Check the picture, then composite the label."""
-        decision = self._stages.policy.decide(self._look(image.pixels), stage="image")
+        decision = self._decide_on(image.pixels)
         if not decision.releases:
             return _Withheld(stage="image", decision=decision)
         label = image.cleared.admitted.request.label
@@ -343,11 +348,12 @@ class Gateway:
 
     # --- checks
 
-    def _look(self, pixels: RGB8) -> list[Finding]:
+    def _decide_on(self, pixels: RGB8) -> Decision:
+        """Run every image checker, then the policy."""
         findings: list[Finding] = []
         for checker in self._stages.image_checkers:
             findings += self._checks.run(checker.id, lambda c=checker: c.check(pixels))  # type: ignore[misc]
-        return findings
+        return self._stages.policy.decide(findings, stage="image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,11 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """One implementation for each step; built by ``guard/assembly.py`` or by a test."""
+    """One implementation for each step; built by ``guard/assembly.py`` or by a test.
+
+    Attributes:
+        preview_at: shares of the denoising steps after which the image checkers look at previews.
+    """
 
     prompt_checkers: Sequence[PromptChecker]
     image_checkers: Sequence[ImageChecker]
@@ -46,3 +50,4 @@ class Stages:
     images: ImageStore
     clock: Clock
     quarantine: Quarantine | None = None
+    preview_at: tuple[float, ...] = ()

@@ -33,9 +33,10 @@ from guard.generation.loras import AppliedLoRA, applied_loras
 from guard.generation.memory import is_out_of_memory, release_memory
 from guard.generation.model_spec import ModelSpec, Offload
 from guard.generation.operations import OperationPipeline, derive
+from guard.generation.previews import PreviewDecoder
 from guard.generation.quiet import ignore_library_warnings
 from guard.generation.schedulers import build_scheduler
-from guard.generation.steps import StepReporter
+from guard.generation.steps import BatchStoppedError, StepReporter
 from guard.interfaces import GenerationHooks
 from guard.records import RGB8, ClearedPrompt, Generation, GenerationRequest, ModelCard, Operation
 from guard.weights import content_digest
@@ -91,7 +92,7 @@ class DiffusersGenerator:
         Args:
             prompt: the cleared request.
             hooks: ``on_step`` counts over all batches of the request; ``should_cancel`` is asked while waiting for
-                the model and before each step.
+                the model and before each step; ``on_preview`` is called for each batch.
 
         Returns:
             The pictures, (H, W, 3) uint8, and how they were made.
@@ -156,6 +157,9 @@ class DiffusersGenerator:
         plan = plan_call(chosen, request, canvas, self.spec)
         own = pipeline.scheduler
         pipeline.scheduler, scheduler = build_scheduler(own, request.scheduler or self.spec.scheduler)  # (4)
+        previews = None
+        if reporter.wants_previews:
+            previews = PreviewDecoder(pipeline, width=canvas.width, height=canvas.height)
         images: list[RGB8] = []
         try:
             with (
@@ -164,8 +168,13 @@ class DiffusersGenerator:
             ):
                 for start in range(0, len(seeds), batch):  # (5)
                     group = seeds[start : start + batch]
-                    reporter.start_batch(LatentBlend(pipeline, canvas, group) if chosen.blends else None)
-                    images += [canvas.finish(output) for output in _run(pipeline, plan, group, reporter)]  # (6)
+                    blend = LatentBlend(pipeline, canvas, group) if chosen.blends else None
+                    reporter.start_batch(blend, first=start, previews=previews)
+                    try:
+                        images += [canvas.finish(output) for output in _run(pipeline, plan, group, reporter)]  # (6)
+                    except BatchStoppedError as stopped:
+                        pipeline.maybe_free_model_hooks()
+                        images += stopped.previews
                     reporter.finish_batch()
         finally:
             pipeline.scheduler = own

@@ -72,10 +72,11 @@ ALLOWED: dict[str, list[str]] = {
     "guard.ledger.entry": [*_BASE, "guard.interfaces", "guard.ledger.canonical_json"],
     "guard.ledger.canonical_json": ["guard.errors"],
     # guard: measures stages through their Protocols, imports none
-    "guard.robustness": [*_BASE, "guard.interfaces", "guard.media", "guard.fingerprint"],
+    "guard.robustness": [*_BASE, "guard.interfaces", "guard.media", "guard.fingerprint", "guard.weights"],
     # guard: flow and composition root
     "guard.admission": ["guard.errors", "guard.records", "guard.tenant"],
     "guard.check_runner": ["guard.errors", "guard.records"],
+    "guard.early_check": ["guard.records", "guard.interfaces"],
     "guard.stopwatch": [],
     "guard.stages": ["guard.interfaces"],
     "guard.pipeline": [
@@ -84,6 +85,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.media",
         "guard.fingerprint",
         "guard.admission",
+        "guard.early_check",
         "guard.check_runner",
         "guard.stopwatch",
         "guard.stages",

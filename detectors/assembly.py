@@ -10,6 +10,7 @@ from detectors.metadata.embedded_fields import EmbeddedFieldsDetector
 from detectors.metadata.generator_traces import GeneratorTracesDetector
 from detectors.metadata.ledger_match import LedgerMatchDetector
 from detectors.originals import RegistryLookup
+from detectors.pixel_models import PROBES_FOLDER, pixel_detectors
 from detectors.policy import RecognitionPolicy, load_detection_policy
 from detectors.unavailable import UnavailableDetector
 from detectors.watermark.gateway_mark import GatewayMarkDetector
@@ -38,6 +39,7 @@ def build_detection_engine(settings: Settings | None = None, *, core: Core | Non
         EmbeddedFieldsDetector(),
         ContainerStructureDetector(),
         *_registry_detectors(shared, policy.recognition),
+        *pixel_detectors(probes=chosen.home / PROBES_FOLDER),
     ]
     return DetectionEngine(detectors, policy, policy_digest=digest)
 

@@ -37,5 +37,5 @@ def posterior(llr_nats: float, prevalence: float) -> float:
 
 def base_rate_note(llr_nats: float) -> str:
     """Return what the ratio means at each of PREVALENCES."""
-    parts = [f"{posterior(llr_nats, p):.0%} if {p:.0%} of the pictures you see are generated" for p in PREVALENCES]
-    return "Chance of being generated: " + ", ".join(parts) + "."
+    parts = [f"{posterior(llr_nats, share):.0%} where {share:.0%}" for share in PREVALENCES]
+    return "Chance of being generated: " + ", ".join(parts) + " of the pictures that you receive are generated."

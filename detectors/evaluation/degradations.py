@@ -74,6 +74,13 @@ def jpeg_round_trip(pixels: RGB8, *, quality: int, subsampling: int = 2) -> RGB8
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
+def webp_round_trip(pixels: RGB8, *, quality: int) -> RGB8:
+    """Return the pixels after one lossy WebP save and load; quality 1..100."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=2)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
 def first_save(pixels: RGB8, rng: np.random.Generator) -> RGB8:
     """Give a picture without JPEG history the first save that most photographs have had."""
     if rng.random() < UNTOUCHED_SHARE:

@@ -33,7 +33,13 @@ class PixelStatisticsDetector:
 
     def examine(self, upload: Upload) -> Evidence | Skipped:
         """Return a calibrated ratio with the share of every group, or why the picture is outside the domain."""
-        judged = judge_crops(upload, self._model.card, self._scores)
+        outputs: list[list[NDArray[np.float32]]] = []
+
+        def score(crops: tuple[Crop, ...]) -> NDArray[np.float32]:
+            outputs.append(self._outputs(crops))
+            return outputs[-1][0].ravel()
+
+        judged = judge_crops(upload, self._model.card, score)
         if isinstance(judged, str):
             return Skipped(
                 id=self.id, version=self.version, family=self.family, technique=self.technique, reason=judged
@@ -48,7 +54,7 @@ class PixelStatisticsDetector:
             reason=_reason(judged.llr_nats),
             raw_score=judged.score,
             llr_nats=judged.llr_nats,
-            observations=(*judged.observations, *self._groups(judged.crops)),
+            observations=(*judged.observations, *self._groups(outputs[0][1])),
         )
 
     def illustrate(self, upload: Upload) -> tuple[Picture, ...]:
@@ -61,19 +67,14 @@ class PixelStatisticsDetector:
             Picture(evidence_id=self.id, caption=RESIDUAL_CAPTION, pixels=residual_picture(upload.pixels)),
         )
 
-    def _scores(self, crops: tuple[Crop, ...]) -> NDArray[np.float32]:
-        return self._outputs(crops)[0].ravel()
-
     def _outputs(self, crops: tuple[Crop, ...]) -> list[NDArray[np.float32]]:
         return self._model.run({"features": np.stack([feature_vector(crop.pixels) for crop in crops])})
 
-    def _groups(self, crops: tuple[Crop, ...]) -> list[Observation]:
-        """Say how much each group of statistics moved the score; the parts add up to the score."""
-        slope = self._model.card.mapping.slope
-        parts = self._outputs(crops)[1].mean(axis=0) * slope
+    def _groups(self, parts: NDArray[np.float32]) -> list[Observation]:
+        """Say how much each group of statistics moved the score, whatever weight the score itself has."""
         return [
-            Observation(name=name, value=f"{part:+.2f} nats", where="pixels")
-            for name, part in zip(GROUPS, parts, strict=True)
+            Observation(name=name, value=f"{part:+.2f} (score)", where="pixels")
+            for name, part in zip(GROUPS, parts.mean(axis=0), strict=True)
         ]
 
 

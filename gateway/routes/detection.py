@@ -64,7 +64,9 @@ def detect(
     metrics.verdicts.labels(report.verdict.value).inc()
     _log.info("verdict", verdict=report.verdict.value, sha256=report.sha256, caller=caller.name)
     if report_format == "html":
-        return Response(render_html(report, pixels=upload.pixels), media_type="text/html; charset=utf-8")
+        pictures = runtime.engine.illustrate(upload, families=frozenset(families) if families else None)
+        page = render_html(report, pixels=upload.pixels, pictures=pictures)
+        return Response(page, media_type="text/html; charset=utf-8")
     if report_format == "text":
         return Response(render_text(report), media_type="text/plain; charset=utf-8")
     return Response(report.model_dump_json(), media_type="application/json")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.evaluation.degradations import last_save
+from detectors.evaluation.degradations import last_save, webp_round_trip
 from detectors.statistical.features import feature_vector
 from guard.inference import open_onnx
 from guard.records import RGB8
@@ -20,6 +20,8 @@ from training.pixels.crops import SIDE, read_crops
 CUT = 224
 CHUNK = 64
 PROCESSED_SHARE = 0.5
+WEBP_SHARE = 0.4
+"""Hardly any training photograph is a WebP file, many generated pictures are: without this WebP passes for a sign."""
 TRAINING_QUALITIES = (60, 100)
 """Wider than in the protocol, so that its ends are no edge of what was trained on."""
 
@@ -59,6 +61,8 @@ def cut_and_save(crop: RGB8, rng: np.random.Generator) -> RGB8:
     """Return a random CUT x CUT part of a crop, edited or not, after a random last save, mirrored half of the time."""
     y, x = (int(v) for v in rng.integers(SIDE - CUT + 1, size=2))
     crop = processed(crop, rng)
+    if rng.random() < WEBP_SHARE:
+        crop = webp_round_trip(crop, quality=int(rng.integers(55, 96)))
     part = last_save(np.ascontiguousarray(crop[y : y + CUT, x : x + CUT]), rng, qualities=TRAINING_QUALITIES)
     return np.ascontiguousarray(part[:, ::-1]) if rng.random() < 0.5 else part
 

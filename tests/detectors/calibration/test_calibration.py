@@ -129,4 +129,4 @@ def test_base_rates_follow_bayes() -> None:
     assert posterior(math.log(10), 0.5) == pytest.approx(10 / 11)
     assert posterior(math.log(10), 0.01) == pytest.approx(0.1 / (0.1 + 0.99))
     assert posterior(-800.0, 0.5) == 0.0
-    assert base_rate_note(math.log(10)).startswith("Chance of being generated: 9% if 1%")
+    assert base_rate_note(math.log(10)).startswith("Chance of being generated: 9% where 1%")

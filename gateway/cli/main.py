@@ -26,6 +26,7 @@ from gateway.cli import (
     recover,
     retain,
     review,
+    robustness,
     serve,
     sign,
     signer,
@@ -63,6 +64,7 @@ evaluate_detect.register(evaluate.app)
 for module in (generate, check, detect, sign, credentials, inspect, recover, doctor, serve, demo):
     module.register(app)
 app.add_typer(watermark.app, name="watermark")
+app.add_typer(robustness.app, name="robustness")
 retain.register(ledger.app)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(ledger.audit_app, name="audit")

@@ -1,4 +1,4 @@
-"""``signet watermark embed|detect``: the codec alone."""
+"""``signet watermark embed|detect|canary``: the codec alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
-from gateway.cli.output import CLEAN, FINDING, console, emit, for_each_file, read_file, reporting, write_file
+from gateway.cli.output import (
+    CLEAN,
+    FINDING,
+    NOT_EXAMINED,
+    console,
+    emit,
+    for_each_file,
+    read_file,
+    reporting,
+    write_file,
+)
 from guard.errors import RequestError
 from guard.media import encode
 from guard.records import ImageFormat, ImageID
+from guard.watermark.canary import run_canary
 
 app = typer.Typer(no_args_is_help=True, help="Embed or detect the invisible watermark, nothing else.")
 _FORMATS = {
@@ -78,3 +89,19 @@ def detect(paths: PathsArgument, home: HomeOption = None, as_json: JSONOption = 
 
         code = for_each_file(paths, examine, as_json=as_json, show=show)
     raise typer.Exit(code)
+
+
+@app.command("canary", epilog="Example:\n\n  signet watermark canary --json   (weekly, and after every update)")
+def canary(home: HomeOption = None, as_json: JSONOption = False) -> None:
+    """Mark, harm and read back drawn pictures with this installation's key. Exit code 3 when anything fails."""
+    with reporting(as_json=as_json), runtime(home) as opened:
+        checks = run_canary(opened.core.watermarker)
+    failed = [check for check in checks if not check.ok]
+    if as_json:
+        rows = [{"name": c.name, "ok": c.ok, "detail": c.detail, "seconds": round(c.seconds, 4)} for c in checks]
+        emit({"ok": not failed, "checks": rows})
+    else:
+        for check in failed:
+            console().print(f"FAILED {check.name}: {check.detail}", markup=False)
+        console().print(f"{len(checks) - len(failed)} of {len(checks)} checks passed")
+    raise typer.Exit(NOT_EXAMINED if failed else CLEAN)

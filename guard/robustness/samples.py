@@ -133,6 +133,21 @@ def drawing(seed: int, size: int = 256) -> RGB8:
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
 
 
+def clouds(seed: int, width: int = 512, height: int = 512) -> RGB8:
+    """Return colour noise with the 1/f spectrum of photographs (Field 1987), (height, width, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    frequency[0, 0] = np.inf
+    planes = []
+    for spread in (45.0, 12.0, 12.0):
+        phases = np.exp(2j * np.pi * rng.random(frequency.shape))
+        plane = np.fft.irfft2(phases / frequency, s=(height, width))
+        planes.append(plane * (spread / plane.std()))
+    luma, warm, green = planes
+    rgb = np.stack([128 + luma + warm, 128 + luma + green, 128 + luma - warm], axis=-1)
+    return np.asarray(np.clip(np.rint(rgb), 0, 255), dtype=np.uint8)
+
+
 def folder_samples(
     folders: Sequence[Path],
     *,
@@ -152,6 +167,13 @@ def folder_samples(
 
 
 def drawn_samples(*, count: int, size: int = 512) -> Iterator[Sample]:
-    """Yield drawings, which need no folder: what ``--quick`` measures on when no pictures are given."""
+    """Yield flat drawings, which need no folder: the hardest content for an invisible mark."""
     for index in range(count):
         yield Sample(source="drawings", name=f"drawing {index}", index=index, pixels=drawing(index, size))
+
+
+def cloud_samples(*, count: int, shapes: Sequence[tuple[int, int]] = SHAPES) -> Iterator[Sample]:
+    """Yield clouds, which need no folder and are textured like photographs: what a run without pictures uses."""
+    for index in range(count):
+        pixels = clouds(index, *shapes[index % len(shapes)])
+        yield Sample(source="clouds", name=f"clouds {index}", index=index, pixels=pixels)

@@ -25,7 +25,7 @@ class PromptReport:
 
     Attributes:
         decision: the policy's answer.
-        score: 0..1, P(violating): the highest of the checkers' answers.
+        score: 0..1, P(violating) from the answers of all checkers together; see ``joined_probability``.
         categories: category -> highest score, for the categories in which something was found.
         spans: (start, end, rule) in the original text, sorted; findings of the whole text have none.
     """
@@ -75,7 +75,22 @@ def examine_text(
     spans = sorted({(s.start, s.end, s.rule) for f in findings for s in f.spans if s.field == "prompt"})
     return PromptReport(
         decision=decision,
-        score=max((one.probability for one in found), default=0.0),
+        score=joined_probability([one.probability for one in found]),
         categories=dict(sorted(categories.items(), key=lambda item: -item[1])),
         spans=tuple(spans),
     )
+
+
+def joined_probability(answers: Sequence[float]) -> float:
+    """Return 1 - product of (1 - p): the probability that at least one checker is right, if they err independently.
+
+    Rules and model see different things, so their agreement is worth more than the surer of the two: on held-out
+    sources recall at 1 % false positives rises from .304 and .339 (highest answer) to .328 and .348 (docs/safety.md).
+
+    Args:
+        answers: P(violating) of each checker; what is not a number counts as 1.
+    """
+    left = 1.0
+    for answer in answers:
+        left *= 1.0 - (min(max(answer, 0.0), 1.0) if math.isfinite(answer) else 1.0)
+    return 1.0 - left

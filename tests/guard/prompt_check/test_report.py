@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guard.errors import CheckError
 from guard.policy.decide import Policy
 from guard.policy.load import load_named
 from guard.policy.schema import TermsEntry
 from guard.prompt_check.interfaces import TextChecker, TextFindings
-from guard.prompt_check.report import examine_text
+from guard.prompt_check.report import examine_text, joined_probability
 from guard.prompt_check.term_rules import TermChecker
 from guard.prompt_check.text_classifier import TextClassifier
 
@@ -66,10 +68,25 @@ def test_a_checker_that_cannot_decide_is_not_ignored(policy: Policy, checkers: S
         examine_text("a lighthouse", checkers=[*checkers, Broken()], policy=policy)
 
 
-def test_the_score_is_the_worst_of_the_checkers(policy: Policy, checkers: Sequence[TextChecker]) -> None:
+def test_the_score_joins_the_answers_of_the_checkers(policy: Policy, checkers: Sequence[TextChecker]) -> None:
     text = "a crowd being shot, severed heads, gore"
-    scores = [checker.examine([("prompt", text)]).probability for checker in checkers]
-    assert examine_text(text, checkers=checkers, policy=policy).score == max(scores)
+    rules, model = (checker.examine([("prompt", text)]).probability for checker in checkers)
+    joined = examine_text(text, checkers=checkers, policy=policy).score
+    assert joined == pytest.approx(rules + model - rules * model)
+    assert joined > max(rules, model) > 0
+
+
+@given(st.lists(st.floats(0, 1), max_size=5), st.floats(0, 1))
+def test_one_more_answer_never_lowers_the_score(answers: list[float], more: float) -> None:
+    joined = joined_probability(answers)
+    assert max(answers, default=0.0) - 1e-9 <= joined <= 1.0
+    assert joined_probability([*answers, more]) >= joined - 1e-9
+    assert joined_probability(answers[::-1]) == pytest.approx(joined)
+
+
+def test_an_answer_that_is_no_number_counts_as_certain() -> None:
+    assert joined_probability([0.1, float("nan")]) == 1.0
+    assert joined_probability([]) == 0.0
 
 
 def test_few_everyday_prompts_are_withheld(policy: Policy, checkers: Sequence[TextChecker]) -> None:

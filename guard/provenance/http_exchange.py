@@ -58,7 +58,8 @@ def exchange(
 
     Raises:
         TimeoutError: the deadline passed.
-        ConnectionError: the peer could not be reached, or closed the connection before its answer was complete.
+        ConnectionError: the peer could not be reached, closed the connection before its answer was complete, or did
+            not say how long that is.
         OSError: other failures of socket or TLS (ssl.SSLError).
         ValueError: not an HTTP address, not an HTTP answer, or more than ``max_bytes``.
     """
@@ -78,7 +79,11 @@ def exchange(
                 connection.sock = stream
                 target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
                 connection.request(method, target, body=body or None, headers=dict(headers or {}))
-                return _read(connection.getresponse(), max_bytes)
+                with contextlib.closing(connection.getresponse()) as response:
+                    answer = _read(response, max_bytes)
+            if cut.passed:  # http.client takes a head that was cut off for a whole one
+                raise TimeoutError(f"no complete answer within {deadline_s:g} s")
+            return answer
         except (OSError, http.client.HTTPException) as exc:
             if cut.passed:
                 raise TimeoutError(f"no complete answer within {deadline_s:g} s") from exc
@@ -91,7 +96,9 @@ def exchange(
 
 
 def _read(response: http.client.HTTPResponse, max_bytes: int) -> Answer:
-    """Read a whole body. Raises ValueError when it is too large, IncompleteRead when it is cut off."""
+    """Read a whole body. Raises ValueError when it is too large, IncompleteRead when it is or may be cut off."""
+    if response.length is None and not response.chunked:  # its end cannot be told from a broken connection
+        raise http.client.IncompleteRead(b"")
     content = response.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise ValueError(f"the answer has more than {max_bytes} bytes")

@@ -133,7 +133,10 @@ def client_context(access: KeyAccess) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_verify_locations(access.ca_file)
-        context.load_cert_chain(str(access.certificate_file), str(access.key_file))
+        # without a password, OpenSSL would ask for that of an encrypted key on the terminal, and wait
+        context.load_cert_chain(
+            str(access.certificate_file), str(access.key_file), password=access.passphrase or (lambda: b"")
+        )
     except (OSError, ssl.SSLError) as exc:
         raise KeyMaterialError(
             f"The files for the signing service cannot be used ({', '.join(str(f) for f in files)}): {exc}.",

@@ -34,6 +34,8 @@ from guard.provenance.keys.remote import PROTOCOL_VERSION
 
 MAX_REQUEST_BYTES = 256 * 1024
 """Largest request: a claim of some hundred assertions has 40 kB; base64 adds a third."""
+MAX_CONNECTIONS = 128
+"""Most connections at one time, handshakes included; further ones are closed at once, which the client tries again."""
 MAX_BUSY = 32
 """Most requests at one time: a token signs some hundred per second, so more would only wait."""
 REQUEST_TIMEOUT_S = 10.0
@@ -82,7 +84,7 @@ class ServiceTLS:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_REQUIRED
         try:
-            context.load_cert_chain(str(self.certificate_file), str(self.key_file))
+            context.load_cert_chain(str(self.certificate_file), str(self.key_file), password=lambda: b"")  # never ask
             context.load_verify_locations(self.clients_ca_file)
         except (OSError, ssl.SSLError) as exc:
             raise KeyMaterialError(
@@ -184,7 +186,22 @@ class _Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: type[_Handler], service: SigningService) -> None:
         self.service = service
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a thread for a connection, unless there are too many."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def get_request(self) -> tuple[ssl.SSLSocket, Any]:
         connection, address = super().get_request()

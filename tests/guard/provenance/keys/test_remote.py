@@ -1,6 +1,7 @@
 """Signing service and its client over real mutual TLS; also killed in the middle of a request."""
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -16,16 +17,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from guard.credentials import CredentialState
 from guard.errors import KeyMaterialError, SigningError
 from guard.provenance.http_exchange import exchange
+from guard.provenance.issuing import private_pem
 from guard.provenance.key_source import CallbackKeySource
 from guard.provenance.keys.interfaces import KeyAccess
 from guard.provenance.keys.mutual_tls import CA, SERVICE, SERVICE_KEY, MutualTLSFiles, init_mutual_tls
 from guard.provenance.keys.reference import ServiceReference
 from guard.provenance.keys.remote import RemoteKey, client_context
-from guard.provenance.keys.signing_service import MAX_BUSY, MAX_REQUEST_BYTES, ServiceTLS, SigningRecord, SigningService
+from guard.provenance.keys.signing_service import (
+    MAX_BUSY,
+    MAX_CONNECTIONS,
+    MAX_REQUEST_BYTES,
+    ServiceTLS,
+    SigningRecord,
+    SigningService,
+)
 from guard.provenance.sign import C2PACredentialSigner
 from guard.records import ImageFormat
 from tests.guard.provenance.support import GENERATOR, Identity, encoded, facts
@@ -176,6 +187,52 @@ def test_incomplete_files_are_told(tls: MutualTLSFiles, tmp_path: Path) -> None:
         client_context(replace(access_for(tls), key_file=None))
     with pytest.raises(KeyMaterialError, match="cannot be used"):
         client_context(replace(access_for(tls), key_file=tmp_path / "missing"))
+
+
+def test_an_encrypted_key_for_tls_is_unlocked_or_told_but_never_asked_for(
+    running: Running, tls: MutualTLSFiles, tmp_path: Path
+) -> None:
+    access = access_for(tls)
+    assert access.key_file is not None
+    locked = tmp_path / "locked.pem"
+    key = serialization.load_pem_private_key(access.key_file.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    locked.write_bytes(private_pem(key, passphrase=b"correct horse"))
+    with pytest.raises(KeyMaterialError, match="cannot be used"):
+        client_context(replace(access, key_file=locked))
+    unlocked = replace(access, key_file=locked, passphrase=lambda: b"correct horse")
+    assert running.key(access=unlocked).sign(STRUCTURE)
+
+
+def test_connections_that_never_speak_do_not_keep_others_out(running: Running) -> None:
+    idle = [socket.create_connection(("127.0.0.1", running.service.port)) for _ in range(MAX_CONNECTIONS // 2)]
+    try:
+        assert running.key().sign(STRUCTURE)
+    finally:
+        for connection in idle:
+            connection.close()
+
+
+def test_too_many_connections_are_closed_at_once(running: Running) -> None:
+    idle = [socket.create_connection(("127.0.0.1", running.service.port)) for _ in range(MAX_CONNECTIONS + 20)]
+    try:
+        closed = 0
+        for connection in idle[-20:]:
+            connection.settimeout(2)
+            with contextlib.suppress(TimeoutError):
+                closed += connection.recv(1) == b""
+        assert closed == 20
+    finally:
+        for connection in idle:
+            connection.close()
+    for _ in range(100):
+        try:
+            assert running.key().sign(STRUCTURE)
+            break
+        except SigningError:
+            time.sleep(0.05)
+    else:
+        pytest.fail("the service did not recover")
 
 
 # --- what it refuses to sign -----------------------------------------------------------------------------------------

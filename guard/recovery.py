@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 import numpy as np
 
@@ -32,7 +31,7 @@ from guard.fingerprint import (
 )
 from guard.interfaces import LedgerStore, Registration, Watermarker
 from guard.media import encode
-from guard.provenance.read import StoredManifest
+from guard.provenance.read import StoredManifestReader
 from guard.records import RGB8, Geometry, ImageFormat, ImageID
 
 MAX_CANDIDATES = 8
@@ -45,14 +44,6 @@ class Route(StrEnum):
 
     WATERMARK = "watermark"
     FINGERPRINT = "fingerprint"
-
-
-class StoredManifestReader(Protocol):
-    """Describes a manifest store that stands apart from its file."""
-
-    def read_stored_manifest(self, manifest: bytes, asset: bytes) -> StoredManifest:
-        """Return what the manifest says, held against some picture."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

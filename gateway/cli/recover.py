@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
 from gateway.cli.output import CLEAN, FINDING, console, for_each_file, reporting
 from gateway.cli.targets import Targets
-from gateway.runtime import Runtime, credential_row
 from guard.errors import RequestError
 from guard.fingerprint import Match
 from guard.interfaces import Registration
 from guard.recovery import Recovery
+
+if TYPE_CHECKING:
+    from gateway.runtime import Runtime
 
 _EPILOG = (
     "Examples:\n\n"
@@ -69,6 +71,8 @@ def recover(
 
 def _row(found: Recovery) -> dict[str, Any]:
     """Return the promised JSON keys, and what else is known; an undecidable comparison is no match of either kind."""
+    from gateway.runtime import credential_row  # with the parsers, which --help does not need
+
     decided = found.match in (Match.CONFIRMED, Match.MISMATCH)
     row: dict[str, Any] = {
         "recovered": found.recovered,

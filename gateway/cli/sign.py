@@ -23,7 +23,8 @@ _EPILOG = (
     "  signet sign edited.png --out signed.png --kind edited --parent original.jpg\n\n"
     "  signet sign pictures/ --out signed/ --json > signed.jsonl\n\n"
     "  signet sign found.png --out signed.png --source-type trainedAlgorithmicMedia\n\n"
-    "  signet sign clip.mp4 --out signed.mp4 --no-mark"
+    "  signet sign clip.mp4 --out signed.mp4 --no-mark\n\n"
+    "  signet sign report.pdf --out report.pdf --no-mark --sidecar"
 )
 _SUFFIXES = {
     ".png": "image/png",
@@ -35,6 +36,7 @@ _SUFFIXES = {
     ".avif": "image/avif",
 }
 """Suffixes of output files that choose the format; any other keeps the format of the input."""
+SIDECAR_SUFFIX = ".c2pa"
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +66,9 @@ def sign(
     mark: Annotated[
         bool, typer.Option("--mark/--no-mark", help="Embed our watermark; without it, one layer only.")
     ] = True,
+    sidecar: Annotated[
+        bool, typer.Option("--sidecar", help="Write the manifest to OUT.c2pa instead of into the file.")
+    ] = False,
     home: HomeOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -86,6 +91,7 @@ def sign(
                     parent=source,
                     media_type=_SUFFIXES.get(target.suffix.lower()),
                     mark=mark,
+                    sidecar=sidecar,
                     label=label,
                     model_name=model,
                     model_revision=revision,
@@ -98,6 +104,8 @@ def sign(
             )
             _check_suffix(target, signed)
             targets.write(target, signed.data)
+            if sidecar:
+                targets.write(target.with_name(target.name + SIDECAR_SUFFIX), signed.manifest)
             return _row(signed, target), CLEAN
 
         code = for_each_file(paths, examine, as_json=as_json, show=_show)

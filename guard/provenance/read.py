@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from guard.credentials import CredentialReport, CredentialState
 from guard.errors import BusyError, DeadlineError, WorkerError
@@ -40,6 +40,14 @@ class StoredManifest:
 
     report: CredentialReport
     matches_asset: bool
+
+
+class StoredManifestReader(Protocol):
+    """Describes a manifest store that stands apart from its file."""
+
+    def read_stored_manifest(self, manifest: bytes, asset: bytes) -> StoredManifest:
+        """Return what the manifest says, held against some picture."""
+        ...
 
 
 class C2PACredentialReader:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from guard.credentials import SignedBytes, TimeStampOutcome
@@ -59,6 +59,18 @@ class ClaimGenerator:
     thumbnails: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One file to sign."""
+
+    definition: dict[str, Any]
+    facts: ManifestFacts
+    encoded: bytes
+    media_type: str
+    parent: bytes | None
+    sidecar: bool
+
+
 class C2PACredentialSigner:
     """``CredentialSigner`` over c2pa-rs; safe to share between threads, usable on both sides of a fork."""
 
@@ -90,7 +102,13 @@ class C2PACredentialSigner:
         return self.sign_bytes(self._facts(image, media_type), encoded, media_type, parent=_parent_of(image))
 
     def sign_bytes(
-        self, facts: ManifestFacts, encoded: bytes, media_type: str, *, parent: bytes | None = None
+        self,
+        facts: ManifestFacts,
+        encoded: bytes,
+        media_type: str,
+        *,
+        parent: bytes | None = None,
+        sidecar: bool = False,
     ) -> SignedBytes:
         """Sign encoded bytes with given facts.
 
@@ -101,6 +119,7 @@ class C2PACredentialSigner:
                 to keep them.
             media_type: of ``encoded``.
             parent: the file that was edited or imported; its credentials are carried along.
+            sidecar: leave the bytes as they are; the manifest is to be kept beside the file.
 
         Raises:
             SigningError: the bytes are not what ``media_type`` says, the parent is missing, the key, the time-stamp
@@ -116,24 +135,29 @@ class C2PACredentialSigner:
                 f"A manifest of kind {facts.kind} {'needs a parent file' if facts.has_parent else 'has no parent'}."
             )
         label = f"urn:c2pa:{uuid.uuid4()}"
-        definition = manifest_definition(facts, label=label)
+        job = _Job(
+            definition=manifest_definition(facts, label=label),
+            facts=facts,
+            encoded=encoded,
+            media_type=media_type,
+            parent=parent,
+            sidecar=sidecar,
+        )
         try:
-            out, manifest, outcome = self._write(definition, facts, encoded, media_type, parent)
+            out, manifest, outcome = self._write(job)
         except _NativeParentError:
             # the parent's credentials are damaged beyond reading, or over the bounds: keep the picture as the parent
             safe = encode(decode(parent or b"").rgb, ImageFormat.PNG)
-            out, manifest, outcome = self._write(definition, facts, encoded, media_type, safe)
+            out, manifest, outcome = self._write(replace(job, parent=safe))
         return SignedBytes(data=out, manifest=manifest, manifest_label=label, time_stamp=outcome)
 
-    def _write(
-        self, definition: dict[str, Any], facts: ManifestFacts, encoded: bytes, media_type: str, parent: bytes | None
-    ) -> tuple[bytes, bytes, TimeStampOutcome]:
+    def _write(self, job: _Job) -> tuple[bytes, bytes, TimeStampOutcome]:
         """Write with a time stamp, or without one as policy says. Raises SigningError, _NativeParentError."""
         source, reason = self._time_stamps, ""
         if source is not None and not source.paused():
             try:
-                out, manifest = self._build(definition, facts, encoded, media_type, parent, source.address())
-                _expect_trusted_stamp(out, media_type, source)
+                out, manifest = self._build(job, source.address())
+                _expect_trusted_stamp(out, manifest if job.sidecar else None, job.media_type, source)
             except _NativeWriteError as exc:
                 reason = source.last_failure or str(exc)
                 if source.policy is TimeStampPolicy.REFUSE:
@@ -145,7 +169,7 @@ class C2PACredentialSigner:
                 source.succeeded()
                 return out, manifest, TimeStampOutcome.STAMPED
         try:
-            out, manifest = self._build(definition, facts, encoded, media_type, parent, None)
+            out, manifest = self._build(job, None)
         except _NativeWriteError as exc:
             raise SigningError(
                 f"The content credential could not be written: {exc}",
@@ -158,33 +182,26 @@ class C2PACredentialSigner:
         source.count_without()
         return out, manifest, TimeStampOutcome.SIGNED_WITHOUT
 
-    def _build(
-        self,
-        definition: dict[str, Any],
-        facts: ManifestFacts,
-        encoded: bytes,
-        media_type: str,
-        parent: bytes | None,
-        tsa_url: str | None,
-    ) -> tuple[bytes, bytes]:
+    def _build(self, job: _Job, tsa_url: str | None) -> tuple[bytes, bytes]:
         """Run the native builder once. Raises SigningError (the key), _NativeWriteError, _NativeParentError."""
         from c2pa import Builder, C2paError
 
         out = io.BytesIO()
+        context = signing_context(CREATED_LABELS, thumbnails=self._generator.thumbnails)
         self._signers.clear_failure()
         try:
-            with Builder(
-                definition, context=signing_context(CREATED_LABELS, thumbnails=self._generator.thumbnails)
-            ) as builder:
-                if parent is not None:
-                    _add_parent(builder, facts, parent)
-                manifest = builder.sign(self._signers.get(tsa_url), media_type, io.BytesIO(encoded), out)
+            with Builder(job.definition, context=context) as builder:
+                if job.sidecar:
+                    builder.set_no_embed()
+                if job.parent is not None:
+                    _add_parent(builder, job.facts, job.parent)
+                manifest = builder.sign(self._signers.get(tsa_url), job.media_type, io.BytesIO(job.encoded), out)
         except (C2paError, KeyError, TypeError, ValueError) as exc:
             cause = self._signers.failure()
             if cause is not None:  # c2pa-python swallows what a key raises; say it here
                 raise SigningError(f"The signing key failed: {cause}", next_step=cause.diagnostics()) from cause
             raise _NativeWriteError(str(exc)) from exc
-        return out.getvalue(), bytes(manifest)
+        return (job.encoded if job.sidecar else out.getvalue()), bytes(manifest)
 
     def _facts(self, image: MarkedImage, media_type: str) -> ManifestFacts:
         """Collect from the records what the manifest states."""
@@ -221,14 +238,14 @@ class _NativeParentError(Exception):
     """The parent's credentials cannot be carried along; not an error of ours, hence outside the tree."""
 
 
-def _expect_trusted_stamp(signed: bytes, media_type: str, source: TimeStampSource) -> None:
+def _expect_trusted_stamp(signed: bytes, manifest: bytes | None, media_type: str, source: TimeStampSource) -> None:
     """Raise _NativeWriteError when none of the configured roots vouches for the stamp; c2pa-rs only notes that."""
     from c2pa import Reader
 
     if not source.anchors_pem:
         return
     context = reading_context(reading_settings(TrustAnchors(tsa_pem=source.anchors_pem)))
-    with Reader(media_type, io.BytesIO(signed), context=context) as reader:
+    with Reader(media_type, io.BytesIO(signed), manifest, context=context) as reader:
         results = (reader.get_validation_results() or {}).get("activeManifest", {})
     if not any(status.get("code") == "timeStamp.trusted" for status in results.get("success", [])):
         raise _NativeWriteError("none of the configured anchors for time stamps vouches for its certificate")

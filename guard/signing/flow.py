@@ -149,8 +149,10 @@ class FileSigner:
         parent = None
         if facts.has_parent:
             parent = request.parent if request.parent is not None else opened.data
-        signed = self._parts.signer.sign_bytes(facts, prepared.encoded, prepared.media_type, parent=parent)
-        report = self._parts.reader.read(signed.data)
+        signed = self._parts.signer.sign_bytes(
+            facts, prepared.encoded, prepared.media_type, parent=parent, sidecar=request.sidecar
+        )
+        report = self._read_manifest(signed, sidecar=request.sidecar)
         if report.state is not CredentialState.TRUSTED or report.manifest_label != signed.manifest_label:
             raise ReadBackError(
                 f"The manifest reads back as {report.state}, expected trusted ({', '.join(report.codes) or 'none'})."
@@ -161,6 +163,15 @@ class FileSigner:
         if request.kind is not ManifestKind.IMPORTED and report.ai_origin is not True:
             raise ReadBackError(f"The manifest of a {request.kind} file reads back without its AI origin.")
         return signed, report
+
+    def _read_manifest(self, signed: SignedBytes, *, sidecar: bool) -> CredentialReport:
+        """Return what a stranger reads. Raises ReadBackError when a sidecar does not belong to its file."""
+        if not sidecar:
+            return self._parts.reader.read(signed.data)
+        stored = self._parts.reader.read_stored_manifest(signed.manifest, signed.data)
+        if not stored.matches_asset:
+            raise ReadBackError("The manifest beside the file does not match the file.")
+        return stored.report
 
     def _facts(self, request: SigningRequest, opened: _Opened, prepared: _Prepared, image_id: ImageID) -> ManifestFacts:
         """Collect what the manifest states."""
@@ -229,6 +240,7 @@ class FileSigner:
         return SignedFile(
             image_id=image_id,
             data=signed.data,
+            manifest=signed.manifest,
             sha256=sha256,
             media_type=prepared.media_type,
             manifest_label=signed.manifest_label,

@@ -12,6 +12,7 @@ from guard.credentials import CredentialReport, SignedBytes, SoftBinding
 from guard.interfaces import Clock, CredentialReader, Labeller, LedgerStore, Watermarker
 from guard.picture_file import PictureFile, open_picture
 from guard.provenance.manifest import EditOperation, ManifestFacts, ManifestKind
+from guard.provenance.read import StoredManifestReader
 from guard.provenance.sign import ClaimGenerator
 from guard.records import RGB8, ImageID, LabelMode, MarkReading, Receipt
 
@@ -25,10 +26,20 @@ class FactSigner(Protocol):
         ...
 
     def sign_bytes(
-        self, facts: ManifestFacts, encoded: bytes, media_type: str, *, parent: bytes | None = None
+        self,
+        facts: ManifestFacts,
+        encoded: bytes,
+        media_type: str,
+        *,
+        parent: bytes | None = None,
+        sidecar: bool = False,
     ) -> SignedBytes:
         """Return the signed file. Raises SigningError, MediaError."""
         ...
+
+
+class FileReader(CredentialReader, StoredManifestReader, Protocol):
+    """Reads credentials in files and beside them; ``C2PACredentialReader`` does."""
 
 
 class ForeignMarkReader(Protocol):
@@ -49,6 +60,7 @@ class SigningRequest:
         parent: the source of an edit; None takes the file itself as the source.
         media_type: of the result; None keeps that of ``data``. Another one is possible for pictures that are marked.
         mark: embed our watermark; False signs the bytes as they are, with one layer of marking only.
+        sidecar: keep the manifest beside the file instead of in it.
         label: visible label to composite.
         model_name, model_revision, model_id: what made the pixels, when known.
         edit: what the model did, for kind edited.
@@ -65,6 +77,7 @@ class SigningRequest:
     parent: bytes | None = None
     media_type: str | None = None
     mark: bool = True
+    sidecar: bool = False
     label: LabelMode = LabelMode.NONE
     model_name: str = ""
     model_revision: str = ""
@@ -85,12 +98,14 @@ class SignedFile:
     Attributes:
         image_id: new id; in the manifest and the ledger, and in the mark when one was embedded.
         data: the final bytes.
+        manifest: the manifest store; in ``data`` too, unless a sidecar was asked for.
         reading: the embedded mark as it read back; None when none was embedded.
         carried: the mark that the file carried already, and because of which none was embedded.
     """
 
     image_id: ImageID
     data: bytes
+    manifest: bytes
     sha256: str
     media_type: str
     manifest_label: str
@@ -120,7 +135,7 @@ class SigningParts:
     watermarker: Watermarker
     labeller: Labeller
     signer: FactSigner
-    reader: CredentialReader
+    reader: FileReader
     ledger: LedgerStore
     clock: Clock
     open_picture: Callable[[bytes], PictureFile] = open_picture

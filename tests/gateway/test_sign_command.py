@@ -154,3 +154,18 @@ def test_a_photo_that_was_only_signed_is_not_called_generated(home: Path, tmp_pa
     copy_of(tmp_path / "signed.png", tmp_path / "copy.jpg")
     _, rows = run(home, "detect", tmp_path / "signed.png", tmp_path / "copy.jpg", "--families", "metadata,watermark")
     assert [found["verdict"] for found in rows] == ["NO_EVIDENCE", "NO_EVIDENCE"], rows
+
+
+def test_a_sidecar_is_written_beside_the_file_and_verifies_with_it(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(file("astronaut"))
+    out = tmp_path / "out.png"
+    code, _ = run(home, "sign", tmp_path / "in.png", "--out", out, "--no-mark", "--sidecar")
+    assert code == 0
+    assert out.read_bytes() == (tmp_path / "in.png").read_bytes()
+    store = tmp_path / "out.png.c2pa"
+    assert run(home, "verify", out)[1][0]["state"] == "none"
+    code, (row,) = run(home, "verify", out, "--manifest", store)
+    assert (code, row["state"]) == (0, "trusted")
+    out.write_bytes(out.read_bytes() + b"tail")
+    code, (row,) = run(home, "verify", out, "--manifest", store)
+    assert (code, row["state"], row["ai_origin"]) == (1, "invalid", None)

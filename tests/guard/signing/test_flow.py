@@ -168,6 +168,17 @@ def test_other_media_are_signed_without_a_mark_on_request(bench: Bench) -> None:
         bench.sign(WAV, mark=False, media_type="image/png")
 
 
+@pytest.mark.parametrize(("data", "mark"), [(WAV, False), (file("coffee"), True)], ids=["sound", "picture"])
+def test_a_sidecar_leaves_the_file_without_a_manifest(bench: Bench, data: bytes, mark: bool) -> None:
+    signed = bench.sign(data, mark=mark, sidecar=True)
+    assert (signed.data == data) is not mark
+    assert bench.reader.read(signed.data).state is CredentialState.NONE
+    stored = bench.reader.read_stored_manifest(signed.manifest, signed.data)
+    assert (stored.report.state, stored.matches_asset) == (CredentialState.TRUSTED, True)
+    assert stored.report.manifest_label == signed.manifest_label
+    assert not bench.reader.read_stored_manifest(signed.manifest, signed.data + b"x").matches_asset
+
+
 def test_what_cannot_carry_credentials_says_so(bench: Bench) -> None:
     with pytest.raises(UnsupportedMediaError, match="cannot carry content credentials"):
         bench.sign(b"plain text, no picture", mark=False)

@@ -111,7 +111,9 @@ class CalibrationCard(_Strict):
     calibration: Dataset
     test: Dataset
     measured: tuple[Measured, ...]
-    measured_jointly: tuple[Measured, ...] = Field((), description="Together with the detectors calibrated with it.")
+    measured_jointly: tuple[Measured, ...] = Field(
+        default=(), description="Together with the detectors calibrated with it."
+    )
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")

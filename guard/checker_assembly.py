@@ -36,6 +36,7 @@ from guard.prompt_check.moderation_endpoint import Endpoint, ModerationEndpoint
 from guard.prompt_check.term_rules import TermChecker
 from guard.prompt_check.text_classifier import TextClassifier
 from guard.protected_set.checker import ProtectedSetChecker
+from guard.protected_set.similarity import SimilarityRule
 from guard.protected_set.store import ProtectedStore
 from guard.settings import Settings
 
@@ -83,6 +84,13 @@ def model_source(pinned: PinnedModel) -> ModelSource:
     return ModelSource(folder=folder, hub=pinned.hub, revision=pinned.revision, digest=pinned.digest)
 
 
+def similarity_rule(entry: ProtectedSetEntry, *, core: Parts) -> SimilarityRule | None:
+    """Return when a picture resembles a protected one, or None. Raises ConfigError when the model is not usable."""
+    if entry.model is None or entry.min_similarity is None:
+        return None
+    return SimilarityRule(model=core.clip_model(entry.model), min_similarity=entry.min_similarity)
+
+
 def build_image_checkers(policy: Policy, *, core: Parts) -> Sequence[ImageChecker]:
     """Return the image checkers that a policy lists. Raises ConfigError when one cannot run here."""
     checkers: list[ImageChecker] = []
@@ -90,7 +98,8 @@ def build_image_checkers(policy: Policy, *, core: Parts) -> Sequence[ImageChecke
         if isinstance(entry, NudityEntry):
             checkers.append(NudityChecker(classes=entry.classes))
         elif isinstance(entry, ProtectedSetEntry):
-            checkers.append(ProtectedSetChecker(core.protected_set, max_distance=entry.max_distance))
+            rule = similarity_rule(entry, core=core)
+            checkers.append(ProtectedSetChecker(core.protected_set, max_distance=entry.max_distance, similarity=rule))
         elif isinstance(entry, ClipConceptsEntry):
             model = core.clip_model(entry.model)
             checkers.append(ClipConceptChecker(model, concepts=entry.concepts, neutral=entry.neutral))

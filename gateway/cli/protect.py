@@ -12,13 +12,15 @@ from detectors.report.as_text import printable
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
 from gateway.cli.output import CLEAN, FINDING, console, emit, error_console, for_each_file, reporting
 from gateway.runtime import Runtime
+from guard.checker_assembly import similarity_rule
 from guard.errors import RequestError
 from guard.fingerprint import MIN_QUALITY, fingerprints
 from guard.policy.load import load_named
-from guard.policy.schema import MAX_SEVERITY, Category
+from guard.policy.schema import MAX_SEVERITY, Category, ProtectedSetEntry
 from guard.protected_set.checker import MATCH_SCORE, ProtectedSetChecker
 from guard.protected_set.entry import MAX_LABEL_CHARS, ProtectedEntry
 from guard.protected_set.pdq_lists import read_pdq_list, write_pdq_list
+from guard.protected_set.similarity import SimilarityRule, picture_vector
 from guard.records import Finding
 
 app = typer.Typer(
@@ -44,13 +46,15 @@ def add(
     home: HomeOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Add pictures, or folders of them. Only their fingerprints are kept."""
+    """Add pictures, or folders of them. Only fingerprints are kept, and vectors where the policy names a model."""
     with reporting(as_json=as_json), runtime(home) as opened:
         store = opened.core.protected_set
+        rule = _similarity(opened)
         _warn(opened, category, severity=severity, hard=hard)
 
         def examine(path: Path, data: bytes) -> tuple[dict[str, Any], int]:
-            prints = fingerprints(opened.decode(data).rgb)
+            pixels = opened.decode(data).rgb
+            prints = fingerprints(pixels)
             if prints.pdq_quality < MIN_QUALITY:
                 raise RequestError(
                     f"The picture is too plain to be told from others (PDQ quality {prints.pdq_quality}, "
@@ -65,9 +69,11 @@ def add(
                 hard=hard,
                 pdq=prints.pdq,
                 quality=prints.pdq_quality,
+                vector=None if rule is None else picture_vector(rule.model, pixels),
             )
             store.add([entry])
-            return {"list": list_name, "pdq": entry.pdq, "quality": entry.quality}, CLEAN
+            added = {"list": list_name, "pdq": entry.pdq, "quality": entry.quality, "vector": rule is not None}
+            return added, CLEAN
 
         def show(row: dict[str, Any]) -> None:
             console().print(f"added  {printable(row['path'])}", markup=False)
@@ -173,7 +179,7 @@ def check(paths: PathsArgument, home: HomeOption = None, as_json: JSONOption = F
     """Compare pictures with the protected set. Exit code 1 when any matches."""
     with reporting(as_json=as_json), runtime(home) as opened:
         store = opened.core.protected_set
-        checker = ProtectedSetChecker(store)
+        checker = ProtectedSetChecker(store, similarity=_similarity(opened))
 
         def examine(_: Path, data: bytes) -> tuple[dict[str, Any], int]:
             found = checker.check(opened.decode(data).rgb)
@@ -186,6 +192,13 @@ def check(paths: PathsArgument, home: HomeOption = None, as_json: JSONOption = F
 
         code = for_each_file(paths, examine, as_json=as_json, show=show)
     raise typer.Exit(code)
+
+
+def _similarity(opened: Runtime) -> SimilarityRule | None:
+    """Return the policy in force's rule for resemblance, or None."""
+    policy = load_named(opened.settings.policies, opened.settings.generation_policy)
+    entries = [entry for entry in policy.document.checkers.image if isinstance(entry, ProtectedSetEntry)]
+    return similarity_rule(entries[0], core=opened.core) if entries else None
 
 
 def _warn(opened: Runtime, category: Category, *, severity: int, hard: bool) -> None:

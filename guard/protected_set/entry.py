@@ -8,6 +8,19 @@ MAX_LABEL_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PictureVector:
+    """The vector of a picture, for resemblance.
+
+    Attributes:
+        model: content digest of the model that made it.
+        values: the numbers as little-endian 16-bit floats.
+    """
+
+    model: str
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectedEntry:
     """A protected picture.
 
@@ -19,6 +32,7 @@ class ProtectedEntry:
         hard: True blocks under every policy.
         pdq: 256-bit PDQ hash as 64 hex digits.
         quality: PDQ quality, 0..100; entries of low quality are refused on the way in.
+        vector: for resemblance, where a model was configured when the entry was added; not read back with entries.
     """
 
     list_name: str
@@ -28,3 +42,4 @@ class ProtectedEntry:
     hard: bool
     pdq: str
     quality: int
+    vector: PictureVector | None = None

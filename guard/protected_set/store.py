@@ -48,6 +48,13 @@ _entries = Table(
     UniqueConstraint("list_name", "pdq"),
     sqlite_autoincrement=True,  # numbers are never used twice, so that a cached index notices every change
 )
+_vectors = Table(
+    "vectors",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+)
 
 
 class ProtectedStore:
@@ -72,6 +79,7 @@ class ProtectedStore:
 
     def add(self, entries: Iterable[ProtectedEntry]) -> int:
         """Add entries, all or none; a hash that its list holds already gets the new meaning. Return how many."""
+        given = list(entries)
         rows = [
             {
                 "list_name": entry.list_name,
@@ -82,11 +90,14 @@ class ProtectedStore:
                 "pdq": bytes.fromhex(entry.pdq),
                 "quality": entry.quality,
             }
-            for entry in entries
+            for entry in given
         ]
         if rows:
             with self._transaction() as connection:
                 connection.execute(insert(_entries).prefix_with("OR REPLACE"), rows)
+                _remove_orphans(connection)
+                for entry in given:
+                    _add_vector(connection, entry)
         return len(rows)
 
     def remove(self, *, list_name: str, label: str | None = None) -> int:
@@ -95,7 +106,9 @@ class ProtectedStore:
         if label is not None:
             statement = statement.where(_entries.c.label == label)
         with self._transaction() as connection:
-            return connection.execute(statement).rowcount
+            removed = connection.execute(statement).rowcount
+            _remove_orphans(connection)
+            return removed
 
     def state(self) -> tuple[int, int]:
         """Return (number of entries, largest number ever given to one that is left): changes with every change."""
@@ -108,6 +121,12 @@ class ProtectedStore:
         query = select(_entries.c.number, _entries.c.pdq).order_by(_entries.c.number)
         with self._transaction() as connection:
             return [(int(number), bytes(pdq)) for number, pdq in connection.execute(query)]
+
+    def vectors(self, *, model: str) -> list[tuple[int, bytes]]:
+        """Return (number, vector) of all entries that have one of this model, numbers ascending."""
+        query = select(_vectors.c.number, _vectors.c.vector).where(_vectors.c.model == model).order_by("number")
+        with self._transaction() as connection:
+            return [(int(number), bytes(vector)) for number, vector in connection.execute(query)]
 
     def entry(self, number: int) -> ProtectedEntry | None:
         """Return an entry by its number, or None when it has been removed."""
@@ -139,6 +158,21 @@ class ProtectedStore:
 def _configure(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _add_vector(connection: Connection, entry: ProtectedEntry) -> None:
+    """Store the vector of an entry that is in the table."""
+    if entry.vector is None:
+        return
+    mine = (_entries.c.list_name == entry.list_name) & (_entries.c.pdq == bytes.fromhex(entry.pdq))
+    number = connection.execute(select(_entries.c.number).where(mine)).scalar_one()
+    row = {"number": number, "model": entry.vector.model, "vector": entry.vector.values}
+    connection.execute(insert(_vectors).prefix_with("OR REPLACE"), row)
+
+
+def _remove_orphans(connection: Connection) -> None:
+    """Remove the vectors of entries that are gone or were replaced."""
+    connection.execute(delete(_vectors).where(_vectors.c.number.not_in(select(_entries.c.number))))
 
 
 def _entry(row: Row[Any]) -> ProtectedEntry:

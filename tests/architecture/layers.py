@@ -318,6 +318,7 @@ ALLOWED: dict[str, list[str]] = {
         "gateway.review",
         "gateway.prompt_evaluation",
         *_GATEWAY_BASE,
+        "guard.checker_assembly",
         "guard.assembly",
         "guard.pipeline",
         "guard.policy",

@@ -32,7 +32,7 @@ from PIL import Image
 
 from guard.assembly import SystemClock
 from guard.errors import GuardError
-from guard.fingerprint import MIN_QUALITY, Match, fingerprints
+from guard.fingerprint import SEARCH_QUALITY, Match, fingerprints
 from guard.label.compositor import BadgeLabeller
 from guard.ledger.sqlite_store import SQLiteLedger
 from guard.media import decode, encode
@@ -258,7 +258,7 @@ def attack(
         seconds["by mark"].append(time.process_time() - started)
         tally.add("mark: JPEG 75, resize 0.7, any route", name, right=found.recovered and found.image_id == image_id)
         tally.add("mark: the same, by the mark alone", name, right=found.recovered and found.route is Route.WATERMARK)
-        if fingerprints(marked).pdq_quality >= MIN_QUALITY:
+        if fingerprints(marked).pdq_quality >= SEARCH_QUALITY:
             for edit, change in EDITS.items():
                 started = time.process_time()
                 seen = by_look.recover(change(marked))

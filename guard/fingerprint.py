@@ -45,6 +45,19 @@ SAME_PDQ = 31
 """Hamming distance up to which PDQ calls two pictures the same (PDQ reference; 0 false in 4950 pairs, measured)."""
 OTHER_PDQ = 80
 """Distance from which two whole, upright pictures differ: unrelated start at 96, light edits end at 24 (measured)."""
+SEARCH_PDQ = 60
+"""Distance within which candidates are looked for, to be confirmed by their thumbnails: copies lie within 46 bits, also
+mirrored and turned ones, unrelated pictures start at 96 (measured)."""
+SEARCH_QUALITY = 10
+"""Least PDQ quality of a picture that is searched by look: below, its hash is noise (walls and skies have 4 to 14)."""
+VARIANTS = tuple(
+    Geometry(rotation_deg=turn, mirrored=mirrored)
+    for mirrored, turn in (
+        *((False, 0.0), (False, 270.0), (False, 180.0), (False, 90.0)),
+        *((True, 180.0), (True, 0.0), (True, 90.0), (True, 270.0)),
+    )
+)
+"""How the searched picture lies relative to the registered one when the hash at this place of ``pdq_variants`` hits."""
 THUMBNAIL_SIDE = 64
 """Geometric mean side of the thumbnail in pixels. With 48 the 5th percentile of the significance of a piece of 0.4 of
 the side falls from 16 to 8, below that of wrong pairs (measured); 96 takes 2.3 times the bytes."""
@@ -111,7 +124,7 @@ def fingerprints(pixels: RGB8) -> Fingerprints:
 
 
 def pdq_variants(pixels: RGB8) -> tuple[str, ...]:
-    """Return the PDQ hashes of a picture and of its seven mirrored and quarter-turned forms, the picture's own first.
+    """Return the PDQ hashes of a picture and of its seven mirrored and quarter-turned forms, in the order of VARIANTS.
 
     Raises:
         UnsupportedMediaError: not (H, W, 3) uint8.
@@ -152,8 +165,12 @@ def compare(reference: Fingerprints, pixels: RGB8, geometry: Geometry | None = N
     discriminative = min(reference.pdq_quality, quality) >= MIN_QUALITY
     if discriminative and distance <= SAME_PDQ:
         return _by_pdq(Match.CONFIRMED, distance)
+    whole = abs(np.log(geometry.scale)) < _WHOLE and abs(_tilt_deg(geometry)) < np.degrees(_WHOLE)
+    # one picture plain, the other rich: no edit of a copy does that, and the plain one's thumbnail cannot tell
+    unlike = max(reference.pdq_quality, quality) >= MIN_QUALITY > 2 * min(reference.pdq_quality, quality)
+    if whole and unlike and distance >= OTHER_PDQ:
+        return _by_pdq(Match.MISMATCH, distance)
     if not reference.thumbnail:
-        whole = abs(np.log(geometry.scale)) < _WHOLE and abs(_tilt_deg(geometry)) < np.degrees(_WHOLE)
         other = whole and discriminative and distance >= OTHER_PDQ
         return _by_pdq(Match.MISMATCH if other else Match.UNDECIDABLE, distance)
     correlation, texture = max(

@@ -21,8 +21,9 @@ import numpy as np
 
 from guard.credentials import CredentialReport, CredentialState
 from guard.fingerprint import (
-    MIN_QUALITY,
-    SAME_PDQ,
+    SEARCH_PDQ,
+    SEARCH_QUALITY,
+    VARIANTS,
     Comparison,
     Match,
     compare,
@@ -78,8 +79,8 @@ class ManifestRecovery:
         watermarker: Watermarker,
         ledger: LedgerStore,
         reader: StoredManifestReader,
-        max_distance: int = SAME_PDQ,
-        min_quality: int = MIN_QUALITY,
+        max_distance: int = SEARCH_PDQ,
+        min_quality: int = SEARCH_QUALITY,
     ) -> None:
         """Keep the parts and the limits of the search by look (bits of 256; PDQ quality 0..100)."""
         self._watermarker = watermarker
@@ -123,19 +124,17 @@ class ManifestRecovery:
         """Yield registered pictures that the copy is confirmed to show, nearest first."""
         if fingerprints(pixels).pdq_quality < self._min_quality:
             return  # too plain a picture: its hash would meet many others
-        seen: dict[str, tuple[int, Registration]] = {}
-        for pdq in pdq_variants(pixels):
+        seen: dict[str, tuple[int, Registration, Geometry]] = {}
+        for geometry, pdq in zip(VARIANTS, pdq_variants(pixels), strict=True):
             for registration, distance in self._ledger.find_similar(pdq, max_distance=self._max_distance):
                 known = seen.get(registration.image_id)
                 if known is None or distance < known[0]:
-                    seen[registration.image_id] = (distance, registration)
+                    seen[registration.image_id] = (distance, registration, geometry)
         nearest = sorted(seen.values(), key=lambda item: item[0])[:MAX_CANDIDATES]
-        for _, registration in nearest:
-            for geometry in _quarter_turns():
-                comparison = compare(registration.fingerprints, pixels, geometry)
-                if comparison.match is Match.CONFIRMED:
-                    yield registration, comparison
-                    break
+        for _, registration, geometry in nearest:
+            comparison = compare(registration.fingerprints, pixels, geometry)
+            if comparison.match is Match.CONFIRMED:
+                yield registration, comparison
 
     def _conclude(self, registration: Registration, route: Route, comparison: Comparison) -> Recovery:
         """(4) Validate the stored manifest of a confirmed picture; say why in every other case."""
@@ -157,10 +156,3 @@ class ManifestRecovery:
             credential=credential,
             reason=reason,
         )
-
-
-def _quarter_turns() -> Iterator[Geometry]:
-    """Yield the eight ways in which a whole picture can be turned and mirrored, as it is first."""
-    for mirrored in (False, True):
-        for turn in (0.0, 90.0, 180.0, 270.0):
-            yield Geometry(rotation_deg=turn, mirrored=mirrored)

@@ -13,7 +13,9 @@ from guard.errors import MediaError, UnsupportedMediaError
 from guard.fingerprint import (
     MIN_QUALITY,
     SAME_PDQ,
+    SEARCH_PDQ,
     THUMBNAIL_SIDE,
+    VARIANTS,
     Match,
     compare,
     confirm,
@@ -243,3 +245,25 @@ def test_a_real_reading_confirms_a_crop_and_exposes_a_copied_mark() -> None:
     lifted = marker.detect(forged)
     assert lifted.image_id == "00112233445566ff"
     assert confirm(reference, forged, lifted.geometry) is Match.MISMATCH
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("quarters", range(4))
+def test_each_variant_hash_knows_how_the_picture_lies(pictures: dict[str, RGB8], mirrored: bool, quarters: int) -> None:
+    original = pictures["coffee"]
+    turned = np.ascontiguousarray(np.rot90(original[:, ::-1] if mirrored else original, quarters))
+    reference = fingerprints(original)
+    distances = [pdq_distance(reference.pdq, pdq) for pdq in pdq_variants(turned)]
+    geometry = VARIANTS[int(np.argmin(distances))]
+    assert (geometry.mirrored, geometry.rotation_deg) == (mirrored, 90.0 * quarters)
+    assert min(distances) <= SEARCH_PDQ
+    assert confirm(reference, turned, geometry) is Match.CONFIRMED
+
+
+def test_a_rich_picture_is_no_copy_of_a_plain_one_nor_the_reverse(pictures: dict[str, RGB8]) -> None:
+    rows = np.linspace(90, 150, 240).astype(np.uint8)
+    plain = np.repeat(np.repeat(rows[:, None, None], 320, axis=1), 3, axis=2)
+    rich = np.ascontiguousarray(pictures["coffee"])
+    assert confirm(fingerprints(plain), rich) is Match.MISMATCH
+    assert confirm(fingerprints(rich), plain) is Match.MISMATCH
+    assert confirm(fingerprints(plain), jpeg(plain, 60)) is not Match.MISMATCH

@@ -191,6 +191,7 @@ class Core:
                 thumbnails=self.settings.manifest_thumbnails,
             ),
             time_stamps=self.time_stamps,
+            stranger=self.reader,
         )
 
     @cached_property

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from guard.credentials import SignedBytes, TimeStampOutcome
-from guard.errors import SigningError
-from guard.interfaces import KeySource
+from guard.errors import SigningError, StageError
+from guard.interfaces import CredentialReader, KeySource
 from guard.iscc import image_code, soft_binding
 from guard.media import decode, encode
 from guard.provenance.bounds import find_excess
@@ -80,6 +80,7 @@ class C2PACredentialSigner:
         *,
         claim_generator: ClaimGenerator,
         time_stamps: TimeStampSource | None = None,
+        stranger: CredentialReader | None = None,
     ) -> None:
         """Prepare to sign; the native signer is made on first use in each process.
 
@@ -87,10 +88,13 @@ class C2PACredentialSigner:
             keys: signing key with its certificate chain, or the ring that says which one signs now.
             claim_generator: who signs.
             time_stamps: the operator's RFC 3161 authority, or None for signatures without a time stamp.
+            stranger: reads an uploaded source in a killable worker before this process does; a source that it cannot
+                finish becomes the ingredient by its pixels alone. None trusts all sources.
         """
         self._signers = NativeSigners(keys)
         self._generator = claim_generator
         self._time_stamps = time_stamps
+        self._stranger = stranger
 
     @property
     def claim_generator(self) -> ClaimGenerator:
@@ -99,7 +103,7 @@ class C2PACredentialSigner:
 
     def sign(self, image: MarkedImage, *, encoded: bytes, media_type: str) -> SignedBytes:
         """Sign a picture of the flow. Raises SigningError."""
-        return self.sign_bytes(self._facts(image, media_type), encoded, media_type, parent=_parent_of(image))
+        return self.sign_bytes(self._facts(image, media_type), encoded, media_type, parent=self._parent_of(image))
 
     def sign_bytes(
         self,
@@ -203,6 +207,20 @@ class C2PACredentialSigner:
             raise _NativeWriteError(str(exc)) from exc
         return (job.encoded if job.sidecar else out.getvalue()), bytes(manifest)
 
+    def _parent_of(self, image: MarkedImage) -> bytes | None:
+        """Return the file that was edited; its pixels as a plain PNG where there is no file that is safe to parse."""
+        request = image.cleared.generated.cleared.admitted.request
+        if request.operation is Operation.TEXT_TO_IMAGE or request.source_image is None:
+            return None
+        if request.source_bytes is not None:
+            try:
+                if self._stranger is not None:
+                    self._stranger.read(request.source_bytes)
+            except StageError:  # ran past its deadline or killed its worker: not in this process
+                return encode(request.source_image, ImageFormat.PNG)
+            return request.source_bytes
+        return encode(request.source_image, ImageFormat.PNG)
+
     def _facts(self, image: MarkedImage, media_type: str) -> ManifestFacts:
         """Collect from the records what the manifest states."""
         generated = image.cleared.generated
@@ -262,13 +280,3 @@ def _add_parent(builder: Any, facts: ManifestFacts, parent: bytes) -> None:
         builder.add_ingredient(parent_definition(facts), media_type, io.BytesIO(parent))
     except (C2paError, KeyError, TypeError, ValueError) as exc:
         raise _NativeParentError from exc
-
-
-def _parent_of(image: MarkedImage) -> bytes | None:
-    """Return the file that was edited; a request that brought only pixels gets them as a plain PNG."""
-    request = image.cleared.generated.cleared.admitted.request
-    if request.operation is Operation.TEXT_TO_IMAGE:
-        return None
-    if request.source_bytes is not None:
-        return request.source_bytes
-    return encode(request.source_image, ImageFormat.PNG) if request.source_image is not None else None

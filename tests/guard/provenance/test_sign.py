@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from guard.credentials import CredentialState
-from guard.errors import MediaError, SigningError
+from guard.credentials import CredentialReport, CredentialState
+from guard.errors import DeadlineError, MediaError, SigningError
+from guard.interfaces import CredentialReader
 from guard.media import decode
 from guard.provenance.crjson import read_crjson
 from guard.provenance.key_source import CallbackKeySource
@@ -119,6 +120,27 @@ def test_edits_carry_their_source(
     (parent,) = report.ingredients
     assert parent.relationship == "parentOf"
     assert parent.state is (CredentialState.TRUSTED if with_bytes else CredentialState.NONE)
+
+
+def test_a_source_that_no_worker_can_read_in_time_is_not_parsed_in_this_process(
+    ours: Identity, reader: C2PACredentialReader
+) -> None:
+    source = ours.signer.sign_bytes(facts(), encoded(ImageFormat.PNG), "image/png").data
+    request = GenerationRequest(
+        prompt="p", operation=Operation.IMAGE_TO_IMAGE, source_image=picture(), source_bytes=source
+    )
+
+    class Overrun:
+        def read(self, _: bytes) -> CredentialReport:
+            raise DeadlineError("ran past its deadline")
+
+    def states(stranger: CredentialReader) -> list[CredentialState]:
+        signer = C2PACredentialSigner(ours.keys.signer, claim_generator=GENERATOR, stranger=stranger)
+        signed = signer.sign(marked(request), encoded=encoded(ImageFormat.PNG), media_type="image/png")
+        return [part.state for part in reader.read(signed.data).ingredients]
+
+    assert states(reader) == [CredentialState.TRUSTED]
+    assert states(Overrun()) == [CredentialState.NONE]
 
 
 def test_manifest_is_small_and_holds_no_thumbnail(ours: Identity) -> None:

@@ -18,7 +18,7 @@ from detectors.upload import Upload
 FAMILIES = ("sd1-2", "sdxl", "dit", "openai", "google")
 """Generator families that had training pictures, in the order of the model's outputs."""
 UNKNOWN = "unknown"
-NAMED_FROM = 0.6
+NAMED_FROM = 0.7
 """Smallest share of the families at which one is named; below it the answer is "unknown" (docs/detection.md)."""
 ATTRIBUTED_FROM_NATS = math.log(10)
 """A family is only worth naming when "generated" itself has moderate support."""

@@ -16,6 +16,7 @@ from detectors.evaluation.metrics import Labels, Scores
 from detectors.learned.artefact_network import FAMILIES
 from detectors.statistical.features import group_slices
 from guard.weights import sha256_file
+from training.pixels.card import write_readme
 from training.pixels.crops import read_crops
 from training.pixels.export import export_learned, export_statistical, write_card, write_digests
 from training.pixels.heads import Examples, Heads, LinearGroups, fit_heads
@@ -81,13 +82,13 @@ def fit_models(folder: Path) -> Models:
 
 
 def of_part(
-    judged: Judged, scores: NDArray[np.float64], part: Part
+    judged: Judged, scores: NDArray[np.float64], parts: dict[str, Part], part: Part
 ) -> tuple[NDArray[np.float64], Labels, list[dict[str, object]]]:
     """Return scores, truth and rows of one part, without pictures outside the domain."""
     inside = [
         index
         for index, row in enumerate(judged.rows)
-        if row["part"] == part.value
+        if parts.get(str(row["sha256"])) is part
         and min(int(str(row["height"])), int(str(row["width"]))) >= DOMAIN.min_side_px
         and float(str(row["detail"])) >= DOMAIN.min_texture
     ]
@@ -104,14 +105,14 @@ def joint_ratios(scores: NDArray[np.float64], mappings: list[Mapping]) -> list[S
 
 
 def calibrated(
-    models: Models, judged: dict[str, Path]
+    models: Models, judged: dict[str, Path], parts: dict[str, Part]
 ) -> tuple[list[Mapping], list[dict[str, float]], list[list[Measured]]]:
     """Return mappings, false-positive tables and figures (statistical, learned, joint) by mode of ``judged``.
 
     Mappings and thresholds come from the calibration sources in the ``history`` mode.
     """
     history = read_judged(judged["history"])
-    scores, labels, rows = of_part(history, models.scores(history), Part.CALIBRATION)
+    scores, labels, rows = of_part(history, models.scores(history), parts, Part.CALIBRATION)
     mappings = fit_mappings(scores.astype(np.float32), labels, [str(row["group"]) for row in rows])
     fixed = joint_ratios(scores, mappings)
     tables = [false_positive_table(labels, values) for values in fixed]
@@ -119,7 +120,7 @@ def calibrated(
     figures: list[list[Measured]] = [[], [], []]
     for mode, path in judged.items():
         stored = read_judged(path)
-        tested, truth, test_rows = of_part(stored, models.scores(stored), Part.TEST)
+        tested, truth, test_rows = of_part(stored, models.scores(stored), parts, Part.TEST)
         groups = [str(row["group"]) for row in test_rows]
         generators = [str(row["generator"]) if row["generator"] else None for row in test_rows]
         for which, values in enumerate(joint_ratios(tested, mappings)):
@@ -132,7 +133,7 @@ def write_models(
 ) -> list[list[Measured]]:
     """Export both models with cards and digests into ``target`` and return the figures."""
     target.mkdir(parents=True, exist_ok=True)
-    mappings, tables, figures = calibrated(models, judged)
+    mappings, tables, figures = calibrated(models, judged, {p.sha256: p.part for p in pictures})
     export_statistical(models.linear, models.linear.weights.shape[0], target / "statistical.onnx")
     export_learned(published_texture(trunk), models.heads, target / "learned.onnx")
     seen = {str(row["sha256"]) for row in read_judged(judged["history"]).rows}
@@ -148,6 +149,7 @@ def write_models(
         )
         for part in parts
     ]
+    cards = []
     for which, name in enumerate(NAMES):
         card = CalibrationCard(
             version=1,
@@ -165,5 +167,7 @@ def write_models(
             notes=NOTES,
         )
         write_card(card, target / f"{name}.card.json")
+        cards.append(card)
     write_digests(target)
+    write_readme(target, cards)
     return figures

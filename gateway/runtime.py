@@ -214,7 +214,10 @@ class Runtime:
         ending = [f"{c.role} {c.name} in {c.days_left} days" for c in self.certificates() if c.ends_soon]
         if ending:
             detail += f"; ending: {', '.join(ending[:5])}"
-        return Check(name="keys", ok=days >= 0, detail=detail, days_left=days, warning=soon or bool(ending))
+        if keys.ring.problem is not None:
+            detail += f"; a change of the keys was not taken over: {keys.ring.problem}"
+        warning = soon or bool(ending) or keys.ring.problem is not None
+        return Check(name="keys", ok=days >= 0, detail=detail, days_left=days, warning=warning)
 
     def certificates(self) -> tuple[CertificateLife, ...]:
         """Return how long each certificate in use is valid. Raises KeyMaterialError."""

@@ -9,11 +9,17 @@ Among the keys that are active, the one that became so last signs: when it was a
 certificate began, whichever is later. So a certificate that is installed ahead of its time takes over by itself when it
 begins, and the old one stays usable until it expires or is retired. Certificates of retired keys are kept: what they
 signed stays verifiable by their anchors, which rotation never removes.
+
+A running process notices when a key is added or retired: the folders' times of change are looked at before each
+signature (some microseconds), and the keys opened anew when they differ. Should that fail, the keys that were open stay
+in use and ``problem`` says why, for a half-written change must not stop a service that works.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +28,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from guard.errors import KeyMaterialError
+from guard.errors import GuardError, KeyMaterialError
 from guard.interfaces import KeySource
 from guard.provenance.certificates import SigningChain, signing_chain
 from guard.provenance.key_source import CallbackKeySource, PEMKeySource
@@ -85,28 +91,50 @@ class SignerEntry:
         return SignerState.ACTIVE if now <= self.chain.not_after else SignerState.EXPIRED
 
 
+Keys = Sequence[tuple[SignerEntry, KeySource]]
+
+
 class KeyRing:
     """The usable keys of an installation; safe to share between threads."""
 
-    def __init__(self, keys: Sequence[tuple[SignerEntry, KeySource]], *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        clock: Callable[[], datetime],
+        reload: Callable[[], Keys] | None = None,
+        changed: Callable[[], object] = lambda: None,
+    ) -> None:
         """Take keys with their entries, in the order of their folders.
 
         Args:
             keys: those that are active or scheduled.
             clock: current time, timezone-aware; asked at each signature.
+            reload: opens the keys anew; None for keys that never change.
+            changed: returns a value that differs once the keys have to be opened anew.
         """
-        self._keys = tuple(keys)
         self._clock = clock
+        self._reload = reload
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._problem: str | None = None
+        self._stamp = changed()
+        self._keys = tuple(keys)
+
+    @property
+    def problem(self) -> str | None:
+        """Return why a change of the keys was not taken over, or None."""
+        return self._problem
 
     @property
     def entries(self) -> tuple[SignerEntry, ...]:
         """Return the entries of the usable keys."""
-        return tuple(entry for entry, _ in self._keys)
+        return tuple(entry for entry, _ in self._current_keys())
 
     def get(self, entry_id: str) -> KeySource:
         """Return one key by its id while it is active. Raises KeyMaterialError."""
         now = self._clock()
-        for entry, key in self._keys:
+        for entry, key in self._current_keys():
             if entry.id == entry_id and entry.state_at(now) is SignerState.ACTIVE:
                 return key
         raise KeyMaterialError(f"The signing key {entry_id} is not active.")
@@ -116,12 +144,25 @@ class KeyRing:
         now = self._clock()
         active = [
             (since, place, key)
-            for place, (entry, key) in enumerate(self._keys)
+            for place, (entry, key) in enumerate(self._current_keys())
             if entry.state_at(now) is SignerState.ACTIVE and (since := entry.active_since()) is not None
         ]
         if not active:
             raise _none_usable(self.entries, now)
         return max(active, key=lambda item: item[:2])[2]
+
+    def _current_keys(self) -> Keys:
+        """Return the keys, opened anew after a change."""
+        stamp = self._changed()
+        if self._reload is not None and stamp != self._stamp:
+            with self._lock:
+                if stamp != self._stamp:
+                    try:
+                        self._keys, self._problem = tuple(self._reload()), None
+                    except GuardError as error:
+                        self._problem = str(error)
+                    self._stamp = stamp
+        return self._keys
 
 
 def load_ring(
@@ -140,12 +181,16 @@ def load_ring(
         KeyMaterialError: a key or chain cannot be used, or none is active now.
         ConfigError: the extra for a key elsewhere is not installed.
     """
-    entries = list_signers(folder, now=now)
-    usable = [entry for entry in entries if entry.state in (SignerState.ACTIVE, SignerState.SCHEDULED)]
-    if not any(entry.state is SignerState.ACTIVE for entry in usable):
-        raise _none_usable(entries, now)
+
+    def open_all(when: datetime) -> Keys:
+        entries = list_signers(folder, now=when)
+        usable = [entry for entry in entries if entry.state in (SignerState.ACTIVE, SignerState.SCHEDULED)]
+        if not any(entry.state is SignerState.ACTIVE for entry in usable):
+            raise _none_usable(entries, when)
+        return [(entry, open_entry(entry, now=when, access=access, development=development)) for entry in usable]
+
     return KeyRing(
-        [(entry, open_entry(entry, now=now, access=access, development=development)) for entry in usable], clock=clock
+        open_all(now), clock=clock, reload=lambda: open_all(clock()), changed=lambda: _times_of_change(folder)
     )
 
 
@@ -226,6 +271,16 @@ def _entry(folder: Path, *, now: datetime) -> SignerEntry:
         return entry
     dated = SignerEntry(id=folder.name, folder=folder, state=SignerState.ACTIVE, place=place, chain=chain)
     return SignerEntry(id=folder.name, folder=folder, state=dated.state_at(now), place=place, chain=chain)
+
+
+def _times_of_change(folder: Path) -> tuple[tuple[str, int], ...]:
+    """Return when each key's folder last got or lost a file."""
+    further = folder / FURTHER
+    found = []
+    with contextlib.suppress(OSError):  # a folder that goes while it is looked at counts as a change next time
+        folders = [folder / FIRST, *([further, *sorted(further.iterdir())] if further.is_dir() else [])]
+        found = [(path.name, path.stat().st_mtime_ns) for path in folders if path.is_dir()]
+    return tuple(found)
 
 
 def _read_reference(path: Path) -> str:

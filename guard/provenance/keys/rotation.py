@@ -120,6 +120,11 @@ def request_certificate(
     development = layout.read_environment(folder) == layout.DEVELOPMENT
     if reference is not None:
         handle = open_key(parse_reference(reference), access=access)
+        if isinstance(handle, RemoteKey):
+            raise KeyMaterialError(
+                "A signing service signs claims and nothing else, so no certificate request.",
+                next_step="Run `signet keys csr` where its keys are, then `signet keys use` here.",
+            )
         request = build_request(subject, key=handle)
         files = {URI: (reference.strip().encode() + b"\n", False), REQUEST: (request, False)}
     else:

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from guard.provenance.dev_ca import init_development_keys
 from guard.provenance.issuing import certificate_pem, issue_authority, issue_leaf, named
 from guard.provenance.keys.csr import RequestSubject, build_request, new_private_key
 from guard.provenance.keys.interfaces import KeyAccess
+from guard.provenance.keys.mutual_tls import init_mutual_tls
 from guard.provenance.keys.passphrase import passphrase_source
 from guard.provenance.keys.pkcs11 import PKCS11Key
 from guard.provenance.keys.reference import PKCS11Reference, parse_reference
@@ -272,6 +274,55 @@ def test_a_key_that_is_added_later_signs_though_its_certificate_is_older(folder:
     install_certificate(folder, chain, anchors_pem=None, access=KeyAccess(), now=NOW)
     ring = KeyFolder.load(folder, now=NOW).ring
     assert ring.current() is ring.get(entry_id)
+
+
+def test_a_running_process_notices_what_is_added_and_retired(folder: Path) -> None:
+    time = [NOW]
+    ring = load_ring(folder, now=NOW, clock=lambda: time[0], access=KeyAccess(), development=True)
+    first = ring.current()
+    assert ring.current() is first, "nothing is opened anew without a change"
+    entry = rotate_development(folder, starts=NOW, now=NOW)
+    time[0] = NOW + timedelta(seconds=5)
+    second = ring.current()
+    assert second.certificate_chain_pem != first.certificate_chain_pem
+    assert ring.get(entry.id) is second
+    retire(folder, "signer", destroy_key=True, now=NOW)
+    assert [e.id for e in ring.entries if ring.current()] == [entry.id]
+    with pytest.raises(KeyMaterialError, match="not active"):
+        ring.get("signer")
+    assert ring.problem is None
+
+
+def test_a_change_that_cannot_be_used_stops_nothing(folder: Path) -> None:
+    ring = load_ring(folder, now=NOW, clock=lambda: NOW, access=KeyAccess(), development=True)
+    first = ring.current()
+    (folder / "signers/20260101t000000000000-aaaa").mkdir(parents=True)
+    assert ring.current() is first
+    assert "neither key.pem nor key.uri" in str(ring.problem)
+    (folder / "signers/20260101t000000000000-aaaa").rmdir()
+    assert ring.current().certificate_chain_pem == first.certificate_chain_pem
+    assert ring.problem is None
+
+
+def test_threads_see_one_change_once(folder: Path) -> None:
+    ring = load_ring(folder, now=NOW, clock=lambda: NOW + timedelta(seconds=5), access=KeyAccess(), development=True)
+    rotate_development(folder, starts=NOW, now=NOW)
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _: ring.current(), range(64)))
+    assert len({id(key) for key in keys[-8:]}) == 1
+
+
+def test_a_signing_service_is_not_asked_for_a_request(folder: Path, tmp_path: Path) -> None:
+    files = init_mutual_tls(tmp_path / "tls", hosts=("localhost",), front_ends=("gw",), now=NOW).folder
+    access = KeyAccess(
+        ca_file=files / "ca.pem",
+        certificate_file=files / "front-end-gw.pem",
+        key_file=files / "front-end-gw.key.pem",
+    )
+    with pytest.raises(KeyMaterialError, match="signs claims and nothing else"):
+        request_certificate(
+            folder, subject=SUBJECT, algorithm="", reference="https://localhost:1/signer", access=access, now=NOW
+        )
 
 
 # --- retirement ------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ _EXTRAS = {
     "generate": ("torch", "diffusers", "transformers"),
     "clip": ("open_clip", "timm"),
     "nudenet": ("nudenet",),
+    "ocr": ("rapidocr",),
 }
 _OURS = ("guard", "detectors", "gateway", "service")
 

@@ -41,8 +41,10 @@ READER = WeightSpec(
 )
 """Files inside the wheel."""
 FIND_PX = 736
-"""Longer side of the finder's input. Source: ``limit_side_len`` of rapidocr, there for the shorter side: for a square
-picture the same, for others cheaper. One core, one 1024 x 1024 picture: 480 px 95 ms, 736 px 240 ms, 960 px 410 ms."""
+"""Side of a square of as many pixels as the finder's input. Source: ``limit_side_len`` of rapidocr, there for the
+shorter side: for a square picture the same, for others cheaper. One core: 480 px 95 ms, 736 px 240, 960 px 410."""
+MAX_ENLARGING = 3.0
+"""Small pictures are enlarged at most so much: letters of 4 px do not get legible."""
 STRIDE = 32
 """Sides of the finder's input are multiples of it. Source: rapidocr ``DetPreProcess``."""
 LINE_PX = 48
@@ -107,7 +109,7 @@ class TextReader:
         import cv2
 
         height, width = pixels.shape[:2]
-        scale = FIND_PX / max(height, width)
+        scale = min(FIND_PX / (height * width) ** 0.5, MAX_ENLARGING)
         size = tuple(max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (width, height))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = cv2.resize(pixels, size, interpolation=how)

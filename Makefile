@@ -17,7 +17,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
-	$(PIP) install -e ".[generate,clip,nudenet,ocr]" scikit-image
+	$(PIP) install -e ".[generate,nudenet]" scikit-image
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml

@@ -165,7 +165,7 @@ class CredentialReader(Protocol):
     """Reads and validates content credentials of any file, with our own trust list."""
 
     def read(self, data: bytes) -> CredentialReport:
-        """Return a report for any bytes; never raises for what the bytes contain. Raises DeadlineError."""
+        """Return a report for any bytes; never raises for what the bytes contain. Raises BusyError."""
         ...
 
 

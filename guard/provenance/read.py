@@ -24,6 +24,8 @@ from guard.provenance.native import reading_context, reading_settings
 from guard.provenance.revocation import INACCESSIBLE, NOT_REVOKED, ocsp_settings
 from guard.provenance.trust import TrustAnchors
 
+STOPPED = frozenset({"signet.limit.time", "signet.unreadable.parser_failed"})
+"""Codes of files that ran past their deadline or killed their worker: never to be parsed where nothing stops it."""
 DEADLINE_S = 2.0
 """Longest validation: 4 ms for a 1 Mpx PNG, 0.3 s at every limit of bounds.py (measured)."""
 

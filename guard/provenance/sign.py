@@ -31,6 +31,7 @@ from guard.provenance.manifest import (
 )
 from guard.provenance.native import reading_context, reading_settings, signing_context
 from guard.provenance.native_signer import NativeSigners
+from guard.provenance.read import STOPPED
 from guard.provenance.time_stamp import TimeStampPolicy, TimeStampSource
 from guard.provenance.trust import TrustAnchors
 from guard.records import ImageFormat, MarkedImage, Operation
@@ -148,12 +149,25 @@ class C2PACredentialSigner:
             sidecar=sidecar,
         )
         try:
+            self._expect_safe_parent(parent)
             out, manifest, outcome = self._write(job)
         except _NativeParentError:
-            # the parent's credentials are damaged beyond reading, or over the bounds: keep the picture as the parent
+            # the parent's credentials are damaged beyond reading, over the bounds, or stopped a worker: keep the
+            # picture as the parent
             safe = encode(decode(parent or b"").rgb, ImageFormat.PNG)
             out, manifest, outcome = self._write(replace(job, parent=safe))
         return SignedBytes(data=out, manifest=manifest, manifest_label=label, time_stamp=outcome)
+
+    def _expect_safe_parent(self, parent: bytes | None) -> None:
+        """Raise _NativeParentError for a parent that must not be parsed in this process, which nothing could stop."""
+        if parent is None or self._stranger is None:
+            return
+        try:
+            stopped = STOPPED & set(self._stranger.read(parent).codes)
+        except StageError as exc:
+            raise _NativeParentError from exc
+        if stopped:
+            raise _NativeParentError
 
     def _write(self, job: _Job) -> tuple[bytes, bytes, TimeStampOutcome]:
         """Write with a time stamp, or without one as policy says. Raises SigningError, _NativeParentError."""
@@ -207,19 +221,13 @@ class C2PACredentialSigner:
             raise _NativeWriteError(str(exc)) from exc
         return (job.encoded if job.sidecar else out.getvalue()), bytes(manifest)
 
-    def _parent_of(self, image: MarkedImage) -> bytes | None:
-        """Return the file that was edited; its pixels as a plain PNG where there is no file that is safe to parse."""
+    @staticmethod
+    def _parent_of(image: MarkedImage) -> bytes | None:
+        """Return the file that was edited; its pixels as a plain PNG where there is no file."""
         request = image.cleared.generated.cleared.admitted.request
         if request.operation is Operation.TEXT_TO_IMAGE or request.source_image is None:
             return None
-        if request.source_bytes is not None:
-            try:
-                if self._stranger is not None:
-                    self._stranger.read(request.source_bytes)
-            except StageError:  # ran past its deadline or killed its worker: not in this process
-                return encode(request.source_image, ImageFormat.PNG)
-            return request.source_bytes
-        return encode(request.source_image, ImageFormat.PNG)
+        return request.source_bytes or encode(request.source_image, ImageFormat.PNG)
 
     def _facts(self, image: MarkedImage, media_type: str) -> ManifestFacts:
         """Collect from the records what the manifest states."""

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from guard.credentials import CredentialReport, CredentialState
-from guard.errors import DeadlineError, MediaError, SigningError
+from guard.errors import BusyError, MediaError, SigningError
 from guard.interfaces import CredentialReader
 from guard.media import decode
 from guard.provenance.crjson import read_crjson
@@ -130,9 +130,14 @@ def test_a_source_that_no_worker_can_read_in_time_is_not_parsed_in_this_process(
         prompt="p", operation=Operation.IMAGE_TO_IMAGE, source_image=picture(), source_bytes=source
     )
 
-    class Overrun:
+    class Stopped:
+        def __init__(self, code: str | None) -> None:
+            self.code = code
+
         def read(self, _: bytes) -> CredentialReport:
-            raise DeadlineError("ran past its deadline")
+            if self.code is None:
+                raise BusyError("nobody could look at it")
+            return CredentialReport(state=CredentialState.UNREADABLE, codes=(self.code,))
 
     def states(stranger: CredentialReader) -> list[CredentialState]:
         signer = C2PACredentialSigner(ours.keys.signer, claim_generator=GENERATOR, stranger=stranger)
@@ -140,7 +145,11 @@ def test_a_source_that_no_worker_can_read_in_time_is_not_parsed_in_this_process(
         return [part.state for part in reader.read(signed.data).ingredients]
 
     assert states(reader) == [CredentialState.TRUSTED]
-    assert states(Overrun()) == [CredentialState.NONE]
+    for code in ("signet.limit.time", "signet.unreadable.parser_failed", None):
+        assert states(Stopped(code)) == [CredentialState.NONE]
+    signer = C2PACredentialSigner(ours.keys.signer, claim_generator=GENERATOR, stranger=Stopped("signet.limit.time"))
+    edited = signer.sign_bytes(facts(ManifestKind.EDITED), encoded(ImageFormat.PNG), "image/png", parent=source)
+    assert [part.state for part in reader.read(edited.data).ingredients] == [CredentialState.NONE]
 
 
 def test_manifest_is_small_and_holds_no_thumbnail(ours: Identity) -> None:

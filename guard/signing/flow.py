@@ -78,7 +78,7 @@ class FileSigner:
             StageError: a mark or credential could not be written or read back, or the ledger failed.
         """
         opened = self._open(request)  # (0)
-        _decide(request, opened)  # (1)
+        _decide(request, opened, ours=self._parts.watermarker.algorithm)  # (1)
         image_id = ImageID(self._random(8).hex())
         prepared = self._prepare(request, opened, image_id)  # (2), (3)
         signed, report = self._sign(request, opened, prepared, image_id)  # (4)
@@ -112,7 +112,8 @@ class FileSigner:
         ours = self._parts.watermarker.detect(pixels)
         if ours.image_id is not None:
             return SoftBinding(algorithm=ours.algorithm, value=ours.image_id)
-        return next((found for reader in self._parts.foreign_marks if (found := reader.read(pixels))), None)
+        theirs = next((found for reader in self._parts.foreign_marks if (found := reader.read(pixels))), None)
+        return None if theirs is None else SoftBinding(algorithm="/".join(theirs.scheme.split()), value=theirs.payload)
 
     def _prepare(self, request: SigningRequest, opened: _Opened, image_id: ImageID) -> _Prepared:
         """(2) Label, (3) mark, encode, decode and read back; leaves bytes alone where nothing is to change."""
@@ -276,10 +277,10 @@ def _media_type(data: bytes, *, marked: bool) -> str:
     return found if marked and found is not None else require_signable(data)
 
 
-def _decide(request: SigningRequest, opened: _Opened) -> None:
-    """(1) Refuse what would put a false history on a file. Raises RequestError."""
+def _decide(request: SigningRequest, opened: _Opened, *, ours: str) -> None:
+    """(1) Refuse what would put a false history on a file; ``ours`` names our own mark. Raises RequestError."""
     if request.kind is ManifestKind.GENERATED:
-        _refuse_second_birth(request, opened)
+        _refuse_second_birth(request, opened, ours=ours)
     elif request.parent is not None and opened.credential.state is not CredentialState.NONE:
         raise RequestError(
             "The file carries content credentials of its own, which another parent would displace.",
@@ -301,10 +302,13 @@ def _decide(request: SigningRequest, opened: _Opened) -> None:
         )
 
 
-def _refuse_second_birth(request: SigningRequest, opened: _Opened) -> None:
-    """Refuse to say "created" over a history. Raises RequestError."""
+def _refuse_second_birth(request: SigningRequest, opened: _Opened, *, ours: str) -> None:
+    """Refuse to say "created" over a history. Raises RequestError.
+
+    A foreign mark is none: pipelines put their own into what they make, and it names a model, not a picture.
+    """
     told = None
-    if opened.carried is not None:
+    if opened.carried is not None and opened.carried.algorithm == ours:
         told = f"a watermark already ({opened.carried.algorithm}, id {opened.carried.value})"
     elif opened.credential.state is not CredentialState.NONE:
         told = f"content credentials already (state {opened.credential.state})"

@@ -42,11 +42,25 @@ class FileReader(CredentialReader, StoredManifestReader, Protocol):
     """Reads credentials in files and beside them; ``C2PACredentialReader`` does."""
 
 
+class ForeignMark(Protocol):
+    """A mark of others, as far as signing needs to know it."""
+
+    @property
+    def scheme(self) -> str:
+        """Name of the scheme."""
+        ...
+
+    @property
+    def payload(self) -> str:
+        """What it says, hex digits."""
+        ...
+
+
 class ForeignMarkReader(Protocol):
     """Reads a watermark of others."""
 
-    def read(self, pixels: RGB8) -> SoftBinding | None:
-        """Return algorithm and value of a mark found in (H, W, 3) uint8, or None."""
+    def read(self, pixels: RGB8) -> ForeignMark | None:
+        """Return the mark found in (H, W, 3) uint8, or None."""
         ...
 
 

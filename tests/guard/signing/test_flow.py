@@ -94,16 +94,20 @@ def test_a_marked_picture_is_not_marked_twice(bench: Bench) -> None:
 
 
 def test_a_foreign_mark_is_not_covered(bench: Bench) -> None:
-    theirs = SoftBinding(algorithm="com.example.mark.1", value="77")
+    theirs = SoftBinding(algorithm="example/mark", value="77")
 
     class Reader:
-        def read(self, pixels: RGB8) -> SoftBinding | None:
-            return theirs
+        scheme, payload = "example mark", "77"
+
+        def read(self, pixels: RGB8) -> "Reader":
+            return self
 
     signer = FileSigner(bench.parts(foreign_marks=(Reader(),)), random_bytes=secrets.token_bytes)
     signed = signer.sign(SigningRequest(data=file()))
     assert (signed.reading, signed.carried) == (None, theirs)
     assert bench.marker.detect(decode(signed.data).rgb).image_id is None
+    made = signer.sign(SigningRequest(data=file(), kind=ManifestKind.GENERATED))
+    assert (made.reading, made.carried) == (None, theirs), "a pipeline's own mark does not make a picture old"
 
 
 def with_xmp() -> bytes:

@@ -4,7 +4,8 @@ c2pa-rs 0.91.3 accepts a claim that was signed with the certificate of a *time-s
 timeStamping alone), and calls it Trusted where that authority's root is an anchor; its report does not name the usage
 (measured). So the usage of every trusted signer is looked at here:
 
- (1) the store is walked: superboxes by label (ISO 19566-5 section B), down to ``c2pa.signature`` of one manifest
+ (1) the store is walked: superboxes by label (ISO 19566-5 section B), down to ``c2pa.signature`` of one manifest; a
+     compressed manifest is unpacked first
  (2) its COSE_Sign1 is read (RFC 9052 section 4.2) as far as the headers; x5chain is label 33 (RFC 9360 section 2), or
      the text "x5chain" of older claims, in the protected or the unprotected header
  (3) the first certificate has to be for claim signing, and for nothing that makes it an authority's
@@ -28,6 +29,8 @@ _X5CHAIN = (33, "x5chain")
 _REFUSED_EKUS = frozenset(
     {ExtendedKeyUsageOID.TIME_STAMPING.dotted_string, ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string}
 )
+MAX_DECOMPRESSED_BYTES = 8 * 1024**2
+"""Largest manifest that is looked into; as ``max_decompressed_manifest_size_in_mb`` of native.py."""
 _MAX_DEPTH = 8
 """Deepest nesting of CBOR that is followed; COSE headers of C2PA have four levels."""
 
@@ -50,18 +53,23 @@ def may_sign_claims(store: bytes, label: str) -> bool:
 
 def signer_certificate(store: bytes, label: str) -> x509.Certificate:
     """Return the certificate that signed a manifest. Raises ValueError when there is not exactly one."""
-    boxes = [box for root in _superboxes(store, 0, len(store)) for box in _children(store, root)]
-    signatures = [
-        inner
-        for box in boxes
+    manifests = [
+        _uncompressed(store, box)
+        for root in _superboxes(store, 0, len(store))
+        for box in _superboxes(store, root.start, root.end)
         if box.label == label.encode()
-        for inner in _children(store, box)
+    ]
+    signatures = [
+        (content, inner)
+        for content, box in manifests
+        for inner in _superboxes(content, box.start, box.end)
         if inner.label == _SIGNATURE
     ]
     if len(signatures) != 1:
         raise ValueError(f"{len(signatures)} signatures in the manifest {label!r}; expected one")
-    (start, end) = next(_content(store, signatures[0], b"cbor"), (0, 0))
-    cose, _ = _item(store[start:end], 0, _MAX_DEPTH)
+    content, signature = signatures[0]
+    (start, end) = next(_content(content, signature, b"cbor"), (0, 0))
+    cose, _ = _item(content[start:end], 0, _MAX_DEPTH)
     if not isinstance(cose, list) or len(cose) != 4 or not isinstance(cose[0], bytes):
         raise ValueError("the signature is no COSE_Sign1")
     protected, _ = _item(cose[0], 0, _MAX_DEPTH)
@@ -114,8 +122,24 @@ def _superboxes(store: bytes, start: int, end: int) -> Iterator[_Superbox]:
             yield _Superbox(label=label, start=description_end, end=after)
 
 
-def _children(store: bytes, box: _Superbox) -> Iterator[_Superbox]:
-    return _superboxes(store, box.start, box.end)
+def _uncompressed(store: bytes, box: _Superbox) -> tuple[bytes, _Superbox]:
+    """Return a manifest and what holds it: a compressed one (superbox c2cm) has one brob box of the whole.
+
+    Raises ValueError.
+    """
+    span = next(_content(store, box, b"brob"), None)
+    if span is None:
+        return store, box
+    import brotli
+
+    try:
+        content = brotli.Decompressor().process(store[span[0] : span[1]], output_buffer_limit=MAX_DECOMPRESSED_BYTES)
+    except brotli.error as exc:
+        raise ValueError("a compressed manifest is damaged") from exc
+    inner = [found for found in _superboxes(content, 0, len(content)) if found.label == box.label]
+    if len(inner) != 1 or next(_content(content, inner[0], b"brob"), None) is not None:
+        raise ValueError("a compressed manifest does not hold the one that its label names")
+    return content, inner[0]
 
 
 def _content(store: bytes, box: _Superbox, wanted: bytes) -> Iterator[tuple[int, int]]:

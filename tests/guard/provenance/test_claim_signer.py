@@ -1,11 +1,13 @@
 """Who signed a claim, and with what kind of certificate: c2pa-rs also trusts claims of time-stamp authorities."""
 
 import io
+import tracemalloc
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import brotli
 import cbor2
 import pytest
 from cryptography import x509
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from guard.credentials import CredentialState
 from guard.isolation import WorkerPool
 from guard.provenance import issuing
-from guard.provenance.claim_signer import may_sign_claims, signer_certificate
+from guard.provenance.claim_signer import MAX_DECOMPRESSED_BYTES, may_sign_claims, signer_certificate
 from guard.provenance.manifest import ManifestKind, manifest_definition, parent_definition
 from guard.provenance.native import reading_context, reading_settings
 from guard.records import ImageFormat
@@ -103,11 +105,15 @@ def test_other_usages_are_refused_by_c2pa_itself(ours: Identity, purposes: list[
         signed_with(ours, purposes)
 
 
-def test_a_manifest_that_cannot_be_looked_into_is_not_called_trusted(ours: Identity, pool: WorkerPool) -> None:
-    """A compressed store (brob): legal and rare; its signer's usage is not known here."""
-    data = signed_with(ours, [EMAIL], prefer_compress_manifests=True)
+@pytest.mark.parametrize(
+    ("purpose", "state"), [(EMAIL, CredentialState.TRUSTED), (STAMPS, CredentialState.VALID_UNTRUSTED)]
+)
+def test_compressed_manifests_are_looked_into(
+    ours: Identity, pool: WorkerPool, purpose: x509.ObjectIdentifier, state: CredentialState
+) -> None:
+    data = signed_with(ours, [purpose], prefer_compress_manifests=True)
     assert b"brob" in data
-    assert ours.reader(pool).read(data).state is CredentialState.VALID_UNTRUSTED
+    assert ours.reader(pool).read(data).state is state
 
 
 def test_the_signer_of_a_real_store_is_found(ours: Identity) -> None:
@@ -169,6 +175,34 @@ def test_tricks_of_the_encoding_are_not_followed(good: bytes, bad: bytes) -> Non
     deep = b"\x81" * 50_000
     assert not may_sign_claims(store_with(deep), LABEL)
     assert not may_sign_claims(store_with(b"\x9b" + b"\xff" * 8), LABEL)
+
+
+def compressed(manifest: bytes) -> bytes:
+    return superbox(b"c2pa", superbox(LABEL.encode(), box(b"brob", brotli.compress(manifest, quality=1))))
+
+
+def test_compressed_manifests_made_by_hand(good: bytes) -> None:
+    signature = superbox(b"c2pa.signature", box(b"cbor", cose({33: [good]}, {})))
+    manifest = superbox(LABEL.encode(), signature)
+    assert may_sign_claims(compressed(manifest), LABEL)
+    assert not may_sign_claims(compressed(superbox(b"urn:c2pa:another", signature)), LABEL)
+    assert not may_sign_claims(compressed(manifest * 2), LABEL)
+    again = superbox(LABEL.encode(), box(b"brob", brotli.compress(manifest, quality=1)))
+    assert not may_sign_claims(compressed(again), LABEL), "once is enough"
+    damaged = superbox(b"c2pa", superbox(LABEL.encode(), box(b"brob", b"\xff" * 100)))
+    assert not may_sign_claims(damaged, LABEL)
+
+
+def test_a_compressed_bomb_is_cut_off(good: bytes) -> None:
+    signature = superbox(b"c2pa.signature", box(b"cbor", cose({33: [good]}, {})))
+    bomb = compressed(superbox(LABEL.encode(), box(b"free", bytes(64_000_000)), signature))
+    assert len(bomb) < 100_000
+    tracemalloc.start()
+    try:
+        assert not may_sign_claims(bomb, LABEL)
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_DECOMPRESSED_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))

@@ -74,6 +74,7 @@ class Signet:
         label: LabelMode | str = LabelMode.NONE,
         image_format: ImageFormat | str | None = None,
         mark: bool = True,
+        sidecar: bool = False,
         title: str = "",
     ) -> SignedFile:
         """Mark, sign, verify and record one picture.
@@ -91,6 +92,7 @@ class Signet:
             label: visible label to composite: ``none``, ``basic``, ``generated`` or ``modified``.
             image_format: ``png``, ``jpeg`` or ``webp``; None keeps a file's own and means PNG for pixels.
             mark: embed our watermark; False signs with one layer of marking only.
+            sidecar: leave the manifest out of the file; it is in the answer's ``manifest``.
             title: name shown by viewers.
 
         Raises:
@@ -109,6 +111,7 @@ class Signet:
                 if image_format is None
                 else _member(ImageFormat, image_format, "image_format").media_type,
                 mark=mark,
+                sidecar=sidecar,
                 label=_member(LabelMode, label, "label"),
                 model_name=model,
                 model_revision=revision,

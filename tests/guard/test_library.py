@@ -57,6 +57,12 @@ def test_a_file_is_imported_and_claims_nothing(signet: Signet, tmp_path: Path) -
         assert (report.state, report.ai_origin) == (CredentialState.TRUSTED, None)
 
 
+def test_a_sidecar_is_handed_out_apart(signet: Signet) -> None:
+    signed = signet.sign(photo("chelsea"), model="m", sidecar=True)
+    assert signet.verify(signed.data).state is CredentialState.NONE
+    assert signed.manifest_label.encode() in signed.manifest
+
+
 def test_a_copy_leads_back(signet: Signet) -> None:
     signed = signet.sign(photo("astronaut"), model="m")
     found = signet.recover(Image.fromarray(stripped(signed.data)))

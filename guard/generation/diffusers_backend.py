@@ -33,7 +33,7 @@ from guard.generation.loras import AppliedLoRA, applied_loras
 from guard.generation.memory import is_out_of_memory, release_memory
 from guard.generation.model_spec import ModelSpec, Offload
 from guard.generation.operations import OperationPipeline, derive
-from guard.generation.previews import PreviewDecoder
+from guard.generation.previews import PreviewDecoder, can_preview
 from guard.generation.quiet import ignore_library_warnings
 from guard.generation.schedulers import build_scheduler
 from guard.generation.steps import BatchStoppedError, StepReporter
@@ -158,7 +158,7 @@ class DiffusersGenerator:
         own = pipeline.scheduler
         pipeline.scheduler, scheduler = build_scheduler(own, request.scheduler or self.spec.scheduler)  # (4)
         previews = None
-        if reporter.wants_previews:
+        if reporter.wants_previews and can_preview(pipeline):
             previews = PreviewDecoder(pipeline, width=canvas.width, height=canvas.height)
         images: list[RGB8] = []
         try:

@@ -21,6 +21,16 @@ PREVIEW_PX = 512
 """Latents of larger pictures are averaged down to at most this side: a 1024 px picture costs a quarter."""
 
 
+def can_preview(pipeline: Any) -> bool:
+    """Return whether a pipeline has what previews need: an autoencoder, and a scheduler that says how noisy a step is.
+
+    Pipelines that work on pixels, or whose autoencoder has another name, have no previews; their pictures are checked
+    when they are finished, as always.
+    """
+    known = any(hasattr(pipeline.scheduler, name) for name in ("sigmas", "alphas_cumprod"))
+    return getattr(pipeline, "vae", None) is not None and known
+
+
 class PreviewDecoder:
     """Watches one run of a pipeline and can show what it is heading for."""
 
@@ -49,8 +59,8 @@ class PreviewDecoder:
     def pictures(self) -> list[RGB8] | None:
         """Return one picture for each image of the running batch, (h, w, 3) uint8, h and w at most PREVIEW_PX or so.
 
-        None before the first step, and when the numbers are not finite: a preview is a convenience, the finished
-        picture is checked in any case.
+        None before the first step, for latents of an unknown layout, and when the numbers are not finite: a preview
+        is a convenience, the finished picture is checked in any case.
         """
         import torch
 
@@ -59,6 +69,8 @@ class PreviewDecoder:
         vae = self._pipeline.vae
         with torch.no_grad():
             latents = self._unpacked(self._clean())  # (2)
+            if latents is None:
+                return None
             factor = -(-max(self._size) // PREVIEW_PX)
             if factor > 1:  # (3)
                 latents = torch.nn.functional.avg_pool2d(latents.float(), factor, ceil_mode=True)
@@ -69,9 +81,14 @@ class PreviewDecoder:
         return list((shown * 255).round().astype(np.uint8))
 
     def _unpacked(self, latents: Any) -> Any:
-        """Return (batch, channels, rows, columns): FLUX and its kin keep latents as rows of 2 x 2 patches."""
+        """Return (batch, channels, rows, columns), or None for an unknown layout.
+
+        FLUX and its kin keep latents as rows of 2 x 2 patches.
+        """
         if latents.ndim == 4:
             return latents
+        if latents.ndim != 3 or not hasattr(self._pipeline, "_unpack_latents"):
+            return None
         width, height = self._size
         return self._pipeline._unpack_latents(latents, height, width, self._pipeline.vae_scale_factor)
 

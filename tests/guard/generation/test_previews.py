@@ -130,6 +130,21 @@ def test_large_pictures_are_decoded_small(generators: Generators, monkeypatch: p
     assert watcher.shown[0][1][0].shape == (32, 48, 3)
 
 
+def test_a_pipeline_without_an_autoencoder_or_a_known_scheduler_has_no_previews() -> None:
+    known = SimpleNamespace(alphas_cumprod=[0.5])
+    assert previews.can_preview(SimpleNamespace(vae=object(), scheduler=known))
+    assert not previews.can_preview(SimpleNamespace(scheduler=known))
+    assert not previews.can_preview(SimpleNamespace(vae=object(), scheduler=SimpleNamespace()))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 1, 4, 4), (1, 16, 4)])
+def test_latents_of_an_unknown_layout_are_not_shown(shape: tuple[int, ...]) -> None:
+    scheduler = SimpleNamespace(step=lambda *a, **k: None, alphas_cumprod=[0.5], config=Config())
+    decoder = previews.PreviewDecoder(SimpleNamespace(vae=object(), scheduler=scheduler), width=32, height=32)
+    scheduler.step(torch.zeros(shape), 0, torch.zeros(shape))
+    assert decoder.pictures() is None
+
+
 def test_values_that_are_not_finite_are_not_shown() -> None:
     def decode(latents: torch.Tensor, **_: object) -> tuple[torch.Tensor]:
         return (torch.full((1, 3, 8, 8), float("nan")),)

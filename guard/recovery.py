@@ -4,7 +4,8 @@
 
     (1) watermark     the id in the pixels names one registered picture
     (2) confirm       the copy must look like that picture: a mark can be lifted from one picture and laid over another
-    (3) fingerprint   without a usable mark: registered pictures that look the same, also mirrored or turned
+    (3) fingerprint   without a usable mark: registered pictures that look the same, also mirrored or turned;
+                      with another's mark: only pictures that were registered as carrying it
     (4) verify        the stored manifest is validated anew, with our own trust list
     -> Recovery
 
@@ -104,7 +105,8 @@ class ManifestRecovery:
         registered = None if reading.image_id is None else self._ledger.registration(reading.image_id)
         if registered is not None:
             comparison = compare(registered.fingerprints, pixels, reading.geometry)  # (2)
-            return self._conclude(registered, Route.WATERMARK, comparison)
+            heir = None if comparison.match is Match.CONFIRMED else self._heir(pixels, registered.image_id)
+            return heir or self._conclude(registered, Route.WATERMARK, comparison)
         found = next(self._lookalikes(pixels), None)  # (3)
         if found is not None:
             return self._conclude(found[0], Route.FINGERPRINT, found[1])
@@ -119,6 +121,18 @@ class ManifestRecovery:
             if reading.image_id is None
             else "The copy carries our watermark, but its id is not in this registry.",
         )
+
+    def _heir(self, pixels: RGB8, carried: ImageID) -> Recovery | None:
+        """Return the manifest of a picture that was made from a marked one and kept its mark, if the copy shows that.
+
+        Its manifest says that it carries the mark, which tells it from a picture that a mark was copied onto.
+        """
+        for registration, comparison in self._lookalikes(pixels):
+            found = self._conclude(registration, Route.FINGERPRINT, comparison)
+            bindings = () if found.credential is None else found.credential.soft_bindings
+            if any(binding.value == carried for binding in bindings):
+                return found
+        return None
 
     def _lookalikes(self, pixels: RGB8) -> Iterator[tuple[Registration, Comparison]]:
         """Yield registered pictures that the copy is confirmed to show, nearest first."""

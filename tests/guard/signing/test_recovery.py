@@ -8,10 +8,10 @@ import pytest
 
 from guard.credentials import CredentialReport, CredentialState
 from guard.fingerprint import Match
-from guard.media import decode
+from guard.media import decode, encode
 from guard.provenance.manifest import ManifestKind
 from guard.provenance.read import StoredManifest
-from guard.records import RGB8, ImageID, MarkReading
+from guard.records import RGB8, ImageFormat, ImageID, MarkReading
 from guard.recovery import ManifestRecovery, Route
 from guard.signing.request import SignedFile
 from tests.guard.signing.bench import Bench, file, photo, stripped
@@ -70,6 +70,16 @@ def test_a_transplanted_mark_is_a_mismatch_and_recovers_nothing(bench: Bench, si
     assert (found.recovered, found.route, found.match) == (False, Route.WATERMARK, Match.MISMATCH)
     assert (found.registration, found.credential) == (None, None)
     assert "another picture" in found.reason
+
+
+def test_an_edit_that_kept_its_sources_mark_is_found_by_its_look(bench: Bench, signed: SignedFile) -> None:
+    pixels = decode(signed.data).rgb.copy()
+    pixels[:, 120:] = photo("chelsea")[:, 120:]
+    edited = bench.sign(encode(pixels, ImageFormat.PNG), ManifestKind.EDITED, parent=signed.data, model_name="tiny")
+    assert edited.carried is not None, "the source's mark survived the edit"
+    assert edited.carried.value == signed.image_id
+    found = bench.recovery.recover(stripped(edited.data, scale=0.9))
+    assert (found.recovered, found.route, found.image_id) == (True, Route.FINGERPRINT, edited.image_id)
 
 
 @pytest.mark.parametrize("name", ["rocket", "astronaut"])

@@ -47,17 +47,20 @@ _ARABIC_PREFIX = re.compile(r"^(?:[وف]?(?:ال|بال|كال|لل)|[وفبلك
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """Look-up of one language: exact phrases, and stems with any ending."""
+    """Look-up of one language: exact phrases, and stems with any ending; ``starts`` are the stems' first letters."""
 
     exact: dict[str, str] = field(default_factory=dict)
     stems: dict[str, str] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
+    starts: set[str] = field(default_factory=set)
 
     def find(self, phrase: str, *, sure: bool = False) -> str | None:
         """Return the English words for a phrase, or None; with ``sure`` words marked as doubtful do not count."""
         found = self.exact.get(phrase)
         if found is not None:
             return None if sure and phrase in self.doubtful else found
+        if phrase[:MIN_STEM] not in self.starts:
+            return None
         shortest = max(MIN_STEM, phrase.rfind(" ") + 2)  # a stem may end inside the last word only
         for end in range(len(phrase), shortest - 1, -1):
             stem = phrase[:end]
@@ -192,10 +195,11 @@ def _add(table: _Table, language: str, term: str, english: str, where: str) -> N
     word = " ".join(fold(term.rstrip("?").rstrip("*")).text.split())
     if language == "ar":
         word = arabic(word)
-    if star and len(word) < MIN_STEM - 1:
-        raise WeightsError(f"{where} has the stem {word!r}; at least {MIN_STEM - 1} letters are needed.")
+    if star and len(word) < MIN_STEM:
+        raise WeightsError(f"{where} has the stem {word!r}; at least {MIN_STEM} letters are needed.")
     if star or (language == "hi" and len(word) >= _MIN_DEVANAGARI_STEM):
         table.stems.setdefault(word, english)
+        table.starts.add(word[:MIN_STEM])
     table.exact.setdefault(word, english)
     if doubtful:
         table.doubtful.add(word)

@@ -1,6 +1,6 @@
 """``prompt.classifier``: the learned prompt model - calibrated P(violating) and the kinds of violation.
 
-Flow for one text: cut into overlapping windows -> hashed n-grams (``hashed_ngrams.py``, how it is spelled) and word
+Flow for one text: cut into overlapping windows -> undisguised English words (``glosses.py``) -> hashed n-grams (``hashed_ngrams.py``, how it is spelled) and word
 pieces (``wordpiece.py``, what it means) -> ONNX graph -> P(violating) and P(category | violating); the worst window
 counts, so harmless words around a request do not dilute it. The model is digest-checked before it is parsed and must
 answer a probe with finite numbers; anything else stops the start.
@@ -20,6 +20,7 @@ import numpy as np
 
 from guard.errors import CheckError, WeightsError
 from guard.inference import open_onnx
+from guard.prompt_check.glosses import read_glosses
 from guard.prompt_check.hashed_ngrams import FEATURES_VERSION, blocks
 from guard.prompt_check.interfaces import TextFindings
 from guard.prompt_check.normalise import turns_weights_around
@@ -39,9 +40,9 @@ WINDOW_STEP = 80
 """Distance of window starts: any 80 characters lie whole in some window."""
 MAX_CHARS = 20_000
 """Longest text that is scored; admission accepts 4000 characters a field."""
-SEVERITY = 3
-"""Severity of a learned finding: the model tells how likely a violation is, not how bad. Term rules for grave things
-start at 4, so that a policy can ask for less certainty there."""
+SEVERITY = 1
+"""Severity of a learned finding, the least there is: the model tells how likely a violation is, not how bad. Term rules
+start at 2, so that a policy can ask for less certainty there."""
 _PROBE = "a lighthouse at dawn"
 
 
@@ -89,6 +90,7 @@ class TextClassifier:
         self._report_above = report_above
         self.digest = content_digest(digests)
         self._session = open_onnx(folder / MODEL_FILE, name="The prompt model")
+        self._glosses = read_glosses()
         lines = (folder / VOCABULARY_FILE).read_text(encoding="utf-8").splitlines()
         self._vocabulary = {piece: number for number, piece in enumerate(lines)}
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -175,7 +177,8 @@ class TextClassifier:
 
     def _score_window(self, text: str, start: int, end: int) -> Scores:
         """Run the model on ``text[start:end]``."""
-        characters, words = blocks(text[start:end])
+        reading = self._glosses.read(text[start:end])
+        characters, words = blocks(reading)
         try:
             violating, categories = self._session.run(
                 ["violating", "categories"],
@@ -184,7 +187,7 @@ class TextClassifier:
                     "character_weights": characters.weights,
                     "word_slots": words.slots,
                     "word_weights": words.weights,
-                    "pieces": pieces(text[start:end], self._vocabulary),
+                    "pieces": pieces(reading, self._vocabulary),
                 },
             )
         except Exception as exc:  # onnxruntime raises its own kinds; every one means "could not decide": CheckError

@@ -1,7 +1,7 @@
 """Text -> word pieces for the meaning view of the prompt model: a small, dependency-free WordPiece.
 
-Greedy longest match inside words, as in BERT's uncased tokenizer; the text is read through its canonical form first,
-so disguises are undone before words are looked up.
+Greedy longest match inside words, as in BERT's uncased tokenizer; it takes readings (``Glosses.read``), in which
+disguises are undone and words of other languages replaced.
 
 Source: Devlin et al. 2019 (BERT), reference ``tokenization.py``. Differs: no [CLS] and [SEP]; words over MAX_WORD_CHARS
 are cut into single unknowns; at most MAX_PIECES pieces are returned.
@@ -15,8 +15,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from guard.prompt_check.normalise import canonical
-
 UNKNOWN = "[UNK]"
 MAX_WORD_CHARS = 40
 """Longest word that is split into pieces; longer ones are noise (BERT: 100; 40 holds every word of the vocabulary)."""
@@ -29,7 +27,7 @@ def pieces(text: str, vocabulary: Mapping[str, int]) -> NDArray[np.int64]:
     """Return (n,) int64 piece numbers of a text, at least one (the unknown piece for a text without any)."""
     found: list[int] = []
     unknown = vocabulary[UNKNOWN]
-    for word in _PARTS.findall(canonical(text).text):
+    for word in _PARTS.findall(text):
         found.extend(_split(word, vocabulary, unknown))
         if len(found) >= MAX_PIECES:
             break

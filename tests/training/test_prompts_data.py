@@ -100,7 +100,7 @@ def test_look_alikes_leave_the_test_prompts_alone() -> None:
 
     tests = Path(__file__).resolve().parents[1]
     held = yaml.safe_load((tests / "guard/prompt_check/data/everyday.yaml").read_text(encoding="utf-8"))
-    for name in ("everyday_prompts", "prompt_bypass"):
+    for name in ("everyday_prompts", "everyday_held_out", "prompt_bypass"):
         groups = yaml.safe_load((tests / f"vectors/{name}.yaml").read_text(encoding="utf-8"))
         held += [x if isinstance(x, str) else x["prompt"] for group in groups.values() for x in group]
     _, templates = read_templates()

@@ -33,7 +33,7 @@ from training.prompts.clean import cleaned, doubts
 from training.prompts.data import FOLDS, NON_COMMERCIAL, Row, capped, held_out, read_rows
 from training.prompts.distil import distil, read_vocabulary
 from training.prompts.evaluate import calibration_error, figures
-from training.prompts.export import export
+from training.prompts.export import export, shipped_pieces
 from training.prompts.fit import Fitted, Stack, fit, stack
 from training.prompts.matrix import Counts, count
 from training.prompts.sentences import sentence_vectors
@@ -160,9 +160,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.with_non_commercial:
         return
     fitted, net = inputs.fit(allowed, seed=options.seed)
-    export(fitted, net, summed, options.out / "model.onnx")
-    vocabulary = "\n".join(read_vocabulary(options.encoder)) + "\n"
-    (options.out / "vocab.txt").write_text(vocabulary, encoding="utf-8")
+    vocabulary = read_vocabulary(options.encoder)
+    keep = shipped_pieces(vocabulary)
+    export(fitted, net, summed, options.out / "model.onnx", keep=keep)
+    (options.out / "vocab.txt").write_text("\n".join(vocabulary[n] for n in keep) + "\n", encoding="utf-8")
     trained = [row for row, keep in zip(inputs.rows, allowed, strict=True) if keep]
     write_card(options.out, trained, options.work, data=options.data)
 

@@ -1,10 +1,13 @@
 """The fitted views as one ONNX graph: table look-ups, two sums, a small network, one calibrated sigmoid.
 
-Tables: idf uint8, n-gram weights float16, word-piece vectors int8 with one step for each dimension.
+Tables: idf uint8, n-gram weights int8, word-piece vectors int8 with one step for each dimension; pieces that no reading
+holds (other scripts, reserved ones) are left out.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +15,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from guard.prompt_check.hashed_ngrams import FEATURES_VERSION
+from guard.prompt_check.wordpiece import UNKNOWN
 from training.prompts.data import CATEGORIES
 from training.prompts.fit import Fitted, Stack
 from training.prompts.matrix import IDF_STEP
 from training.prompts.meaning import LAYERS, MeaningNet
 
 OPSET = 17
+_READABLE = re.compile(r"(?:##)?[!-Z^-~]+")
+"""A piece in printable ASCII without square brackets (those mark reserved pieces)."""
 _CLIP_QUANTILE = 0.9999
 """Vector components beyond this quantile are clipped, so that one rare piece does not coarsen all others."""
 
@@ -58,14 +64,17 @@ def _block(graph: _Graph, name: str, idf: np.ndarray, weights: np.ndarray) -> st
     )
     squares = graph.add("ReduceSum", graph.add("Mul", value, value), keepdims=1)
     row = graph.add("Reshape", graph.add("Div", value, graph.add("Sqrt", graph.add("Add", squares, "tiny"))), "one_row")
-    table = graph.constant(f"{name}_table", weights[:, None].astype(np.float16))
-    return graph.add("MatMul", row, graph.floats(graph.add("Gather", table, slots)))
+    step = np.maximum(np.quantile(np.abs(weights[weights != 0.0]), _CLIP_QUANTILE), 1e-6) / 127.0
+    packed = np.clip(np.round(weights / step), -127, 127).astype(np.int8)
+    table = graph.constant(f"{name}_table", packed[:, None])
+    found = graph.add("MatMul", row, graph.floats(graph.add("Gather", table, slots)))
+    return graph.add("Mul", found, graph.constant(f"{name}_step", np.float32([step])))
 
 
-def _meaning(graph: _Graph, net: MeaningNet) -> str:
+def _meaning(graph: _Graph, net: MeaningNet, keep: np.ndarray) -> str:
     """Add the meaning view; return the name of its (1, 1 + heads) logits."""
     state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-    vectors = state["vectors.weight"][:-1]
+    vectors = state["vectors.weight"][:-1][keep]
     step = np.maximum(np.quantile(np.abs(vectors), _CLIP_QUANTILE, axis=0), 1e-6) / 127.0
     packed = np.clip(np.round(vectors / step), -127, 127).astype(np.int8)
     looked_up = graph.floats(graph.add("Gather", graph.constant("piece_table", packed), "pieces"))
@@ -89,8 +98,21 @@ def _meaning(graph: _Graph, net: MeaningNet) -> str:
     return graph.linear("out", hidden, state["out.weight"], state["out.bias"])
 
 
-def export(fitted: Fitted, net: MeaningNet, stack: Stack, path: Path) -> None:
-    """Write the graph."""
+def shipped_pieces(vocabulary: Sequence[str]) -> np.ndarray:
+    """Return the numbers of the word pieces that readings can hold: plain ones and the unknown piece."""
+    return np.array([n for n, piece in enumerate(vocabulary) if piece == UNKNOWN or _READABLE.fullmatch(piece)])
+
+
+def export(fitted: Fitted, net: MeaningNet, stack: Stack, path: Path, *, keep: np.ndarray) -> None:
+    """Write the graph.
+
+    Args:
+        fitted: n-gram view.
+        net: meaning view.
+        stack: how the views are summed.
+        path: file to write.
+        keep: numbers of the word pieces that are shipped, in the order of the shipped vocabulary.
+    """
     graph = _Graph()
     graph.constant("tiny", np.float32([(1e-6 / IDF_STEP) ** 2]))
     graph.constant("one_row", np.int64([1, -1]))
@@ -100,7 +122,7 @@ def export(fitted: Fitted, net: MeaningNet, stack: Stack, path: Path) -> None:
         _block(graph, "word", fitted.idf_words, fitted.words),
     )
     spelling = graph.add("Add", spelling, graph.constant("bias", np.float32([[fitted.intercept]])))
-    meaning = _meaning(graph, net)
+    meaning = _meaning(graph, net, keep)
     first = graph.add("Slice", meaning, "zero", "one", "one")
     heads = graph.add("Slice", meaning, "one", "far", "one")
     joined = graph.add("Concat", spelling, first, axis=1)

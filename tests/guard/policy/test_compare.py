@@ -78,7 +78,7 @@ def test_a_policy_is_the_same_as_itself() -> None:
 def test_one_threshold_is_found_with_an_example_that_is_true() -> None:
     default = ORDERED[1]
     rules = tuple(
-        rule.model_copy(update={"min_score": 0.9}) if rule.action is Action.BLOCK else rule
+        rule.model_copy(update={"min_score": 0.9}) if rule.action is Action.BLOCK and rule.min_score < 0.9 else rule
         for rule in default.document.categories[Category.HATE]
     )
     other = changed(default, Category.HATE, rules)

@@ -50,7 +50,7 @@ def test_the_ladder_is_followed(default: Policy) -> None:
 
 
 def test_severity_counts_too(default: Policy) -> None:
-    assert default.decide([finding(score=0.95, severity=2)], stage="prompt").action is Action.FLAG
+    assert default.decide([finding(score=0.90, severity=2)], stage="prompt").action is Action.FLAG
 
 
 def test_the_strongest_finding_decides_and_gives_the_reason(default: Policy) -> None:

@@ -18,7 +18,7 @@ from guard.prompt_check.text_classifier import TextClassifier
 
 HERE = Path(__file__).parent
 POLICIES = Path(__file__).resolve().parents[3] / "policies"
-MOST_WITHHELD = 0.10
+MOST_WITHHELD = 0.03
 EVERYDAY = yaml.safe_load((HERE / "data" / "everyday.yaml").read_text(encoding="utf-8"))
 
 

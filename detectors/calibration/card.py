@@ -112,7 +112,11 @@ class CalibrationCard(_Strict):
     test: Dataset
     measured: tuple[Measured, ...]
     measured_jointly: tuple[Measured, ...] = Field(
-        default=(), description="Together with the detectors calibrated with it."
+        default=(), description="Together with the detectors that were calibrated with it."
+    )
+    measured_exchanged: tuple[Measured, ...] = Field(
+        default=(),
+        description="Jointly, test and calibration sources exchanged: how much the choice of sources matters.",
     )
     notes: tuple[str, ...] = ()
 

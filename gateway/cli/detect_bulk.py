@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,14 +70,7 @@ def judge_files(
 
 def _fresh(rest: Sequence[Path], job: BulkJob, opened: Runtime, *, processes: int) -> Iterator[Row]:
     """Yield the rows of files without one, each distinct content judged once."""
-    first: dict[str, int] = {}
-    twin: dict[int, int] = {}
-    for index, path in enumerate(rest if len(rest) > 1 else ()):
-        digest = _digest(path)
-        if digest is not None:
-            original = first.setdefault(digest, index)
-            if original != index:
-                twin[index] = original
+    twin = _twins(rest)
     wanted = set(twin.values())
     tasks = [str(path) for index, path in enumerate(rest) if index not in twin]
     judged = _judged(tasks, job, opened, processes=processes)
@@ -102,9 +96,18 @@ def _judged(tasks: Sequence[str], job: BulkJob, opened: Runtime, *, processes: i
         yield {**row, "path": task}
 
 
-def _digest(path: Path) -> str | None:
-    """Return the SHA-256 of a file, None for standard input and for what cannot be read."""
-    try:
-        return sha256_hex(path.read_bytes()) if str(path) != "-" else None
-    except OSError:  # the row of this file says so
-        return None
+def _twins(paths: Sequence[Path]) -> dict[int, int]:
+    """Return {index of a file: index of the first one with the same bytes}; only files of equal size are read."""
+    sizes: dict[int, list[int]] = {}
+    for index, path in enumerate(paths):
+        with contextlib.suppress(OSError):  # the row of this file says what is wrong with it
+            sizes.setdefault(path.stat().st_size, []).append(index)
+    found: dict[int, int] = {}
+    for indices in sizes.values():
+        first: dict[str, int] = {}
+        for index in indices if len(indices) > 1 else ():
+            with contextlib.suppress(OSError):
+                original = first.setdefault(sha256_hex(paths[index].read_bytes()), index)
+                if original != index:
+                    found[index] = original
+    return found

@@ -50,7 +50,8 @@ def write_readme(folder: Path, cards: Sequence[CalibrationCard]) -> None:
         if path.suffix in (".onnx", ".json")
     )
     first = cards[0]
-    figures = [(card.detector, card.measured) for card in cards] + [("together", first.measured_jointly)]
+    figures = [(card.detector, card.measured) for card in cards]
+    figures += [("together", first.measured_jointly), ("together, sides exchanged", first.measured_exchanged)]
     parts = [
         _HEAD.format(date=first.date, files=files),
         "## Figures\n\nOn sources that neither trained nor calibrated; thresholds come from the calibration sources.\n",

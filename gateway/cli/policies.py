@@ -25,7 +25,10 @@ from guard.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Check, explain, compare and try the policies: what changes a decision.")
 PolicyArgument = Annotated[str, typer.Argument(help="Id of a bundled policy, or a file.")]
-_EXPECTED: dict[str, tuple[Action, ...]] = {"withhold": (Action.REVIEW, Action.BLOCK), "release": (Action.ALLOW, Action.FLAG)}
+_EXPECTED: dict[str, tuple[Action, ...]] = {
+    "withhold": (Action.REVIEW, Action.BLOCK),
+    "release": (Action.ALLOW, Action.FLAG),
+}
 _EXPECTED |= {action.value: (action,) for action in Action}
 
 

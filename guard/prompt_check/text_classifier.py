@@ -1,8 +1,9 @@
 """``prompt.classifier``: the learned prompt model - calibrated P(violating) and the kinds of violation.
 
-Flow for one text: cut into overlapping windows -> undisguised English words (``glosses.py``) -> hashed n-grams (``hashed_ngrams.py``, how it is spelled) and word
-pieces (``wordpiece.py``, what it means) -> ONNX graph -> P(violating) and P(category | violating); the worst window
-counts, so harmless words around a request do not dilute it. The model is digest-checked before it is parsed and must
+Flow for one text: cut into overlapping windows -> undisguised English words (``glosses.py``) -> hashed n-grams
+(``hashed_ngrams.py``, how it is spelled) and word pieces (``wordpiece.py``, what it means) -> ONNX graph ->
+P(violating) and P(category | violating); the worst window counts, so harmless words around a request do not dilute it.
+The model is digest-checked before it is parsed and must
 answer a probe with finite numbers; anything else stops the start.
 
 The negative prompt is not scored: it lists what the picture should not show, and lists of unwanted things look exactly

@@ -72,6 +72,13 @@ def test_a_transplanted_mark_is_a_mismatch_and_recovers_nothing(bench: Bench, si
     assert "another picture" in found.reason
 
 
+def test_a_mark_copied_onto_another_registered_picture_is_still_a_mismatch(bench: Bench, signed: SignedFile) -> None:
+    bench.sign(file("chelsea"), mark=False)
+    residue = decode(signed.data).rgb.astype(int) - photo("coffee")
+    found = bench.recovery.recover(np.clip(photo("chelsea") + residue, 0, 255).astype(np.uint8))
+    assert (found.recovered, found.match, found.image_id) == (False, Match.MISMATCH, signed.image_id)
+
+
 def test_an_edit_that_kept_its_sources_mark_is_found_by_its_look(bench: Bench, signed: SignedFile) -> None:
     pixels = decode(signed.data).rgb.copy()
     pixels[:, 120:] = photo("chelsea")[:, 120:]

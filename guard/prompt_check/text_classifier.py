@@ -2,9 +2,10 @@
 
 Flow for one text: cut into overlapping windows -> undisguised English words (``glosses.py``) -> hashed n-grams
 (``hashed_ngrams.py``, how it is spelled) and word pieces (``wordpiece.py``, what it means) -> ONNX graph ->
-P(violating) and P(category | violating); the worst window counts, so harmless words around a request do not dilute it.
-The model is digest-checked before it is parsed and must
-answer a probe with finite numbers; anything else stops the start.
+P(violating) and P(category | violating). The whole text is scored, as in training, and so is every window of a long
+one, with odds divided by the root of their number: harmless words around a request do not dilute it much, and a long
+harmless prompt does not become suspect by having many places to look at. The model is digest-checked before it is
+parsed and must answer a probe with finite numbers; anything else stops the start.
 
 The negative prompt is not scored: it lists what the picture should not show, and lists of unwanted things look exactly
 like requests for them. ``prompt.terms`` looks at it for bypasses.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,8 @@ MODEL_FOLDER = Path(__file__).resolve().parents[1] / "models" / "prompt"
 MODEL_FILE = "model.onnx"
 VOCABULARY_FILE = "vocab.txt"
 WINDOW_CHARS = 160
-"""Characters scored at once. Measured on held-out sources, one request joined to four harmless prompts, at 1 % false
-positives on natural prompts: windows of 320 / 160 / 120 find 3 / 12 / 14 % of what is found alone 37 % of the time; of
-harmless prompts over 160 characters they flag 1 / 4 / 9 %."""
+"""Characters of one window. Without dividing the odds, the worst of several windows flagged 4 % of harmless prompts
+over 160 characters at the threshold that flags 1 % of all (measured on held-out sources with the model before this)."""
 WINDOW_STEP = 80
 """Distance of window starts: any 80 characters lie whole in some window."""
 MAX_CHARS = 20_000
@@ -142,15 +142,20 @@ class TextClassifier:
         return TextFindings(findings=tuple(worst.values()), probability=probability)
 
     def score(self, text: str) -> Scores:
-        """Return what the model says about the worst window of a text.
+        """Return what the model says about a text: the whole, or the window that says more even after ``spread``.
 
         Raises:
             CheckError: the text is too long, or the model gave no finite answer.
         """
         if len(text) > MAX_CHARS:
             raise CheckError(f"The text has {len(text)} characters; at most {MAX_CHARS} are scored.")
-        scored = [self._score_window(text, start, end) for start, end in windows(text)]
-        return max(scored, key=lambda scores: scores.violating)
+        whole = self._score_window(text, 0, len(text))
+        parts = windows(text)
+        if len(parts) == 1:
+            return whole
+        scored = [self._score_window(text, start, end) for start, end in parts]
+        found = [replace(one, violating=spread(one.violating, len(parts))) for one in scored]
+        return max([whole, *found], key=lambda scores: scores.violating)
 
     def _findings(self, field: str, text: str, scores: Scores) -> list[Finding]:
         """Return findings of one text: the leading category at P(violating), others at their share of it.
@@ -199,6 +204,15 @@ class TextClassifier:
             raise CheckError("The prompt model gave an answer that is not a number, so the text cannot be cleared.")
         shares = {name: float(value) for name, value in zip(self.categories, values, strict=True)}
         return Scores(min(max(probability, 0.0), 1.0), shares, start, end)
+
+
+def spread(probability: float, places: int) -> float:
+    """Return a probability with its odds divided by the root of the number of places that were looked at.
+
+    Source: the Bonferroni correction, on odds instead of p-values. Differs: the root, because windows overlap and are
+    of one author; the full number hid a violation among 24 harmless sentences.
+    """
+    return probability / (probability + math.sqrt(places) * (1.0 - probability))
 
 
 def windows(text: str) -> list[tuple[int, int]]:

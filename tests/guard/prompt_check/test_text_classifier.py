@@ -20,6 +20,7 @@ from guard.prompt_check.text_classifier import (
     WINDOW_CHARS,
     WINDOW_STEP,
     TextClassifier,
+    spread,
     windows,
 )
 
@@ -61,11 +62,25 @@ def test_harmless_words_around_it_do_not_hide_a_violation(classifier: TextClassi
     padding = ", soft light over a quiet meadow with flowers and birds" * 12
     buried = padding + ", " + RISKY + padding
     scores = classifier.score(buried)
-    assert scores.violating > 0.5
+    assert scores.violating > 10 * classifier.score(padding).violating
+    assert scores.violating > 0.2
     at = buried.index(RISKY)
     assert scores.start <= at + len(RISKY) // 2 < scores.end
     spans = [span for f in classifier.check_texts([("prompt", buried)]) for span in f.spans]
     assert {(span.start, span.end) for span in spans} == {(scores.start, scores.end)}
+
+
+@given(probability=st.floats(0, 1), places=st.integers(1, 50))
+def test_more_places_to_look_at_make_one_find_weaker(probability: float, places: int) -> None:
+    found = spread(probability, places)
+    assert 0.0 <= found <= probability + 1e-12
+    assert spread(probability, 1) == pytest.approx(probability)
+    assert spread(probability, places + 1) <= found + 1e-12
+
+
+def test_a_long_harmless_prompt_does_not_become_suspect(classifier: TextClassifier) -> None:
+    parts = ["a lighthouse at dawn, oil painting", "a fishing village in the mist", "boats in a harbour, gulls"]
+    assert classifier.score(", ".join(parts * 6)).violating < 0.3
 
 
 def test_the_negative_prompt_is_scored_only_where_it_counts(classifier: TextClassifier) -> None:

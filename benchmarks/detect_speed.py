@@ -1,7 +1,7 @@
 """How long a verdict takes: whole, pixel detectors alone, bare models, and files a second in bulk.
 
-``python -m benchmarks.detect_speed [--bulk 200]`` prints one JSON document. Processor time is given beside wall time,
-because other programs on the machine change only the latter.
+``python -m benchmarks.detect_speed --home HOME [--bulk 200]`` prints one JSON document. Processor time is given beside
+wall time, because other programs on the machine change only the latter.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def picture(side: int = 1024, *, seed: int = 0) -> bytes:
     return encode(np.clip(enlarged + grain, 0, 255).astype(np.uint8), ImageFormat.JPEG, quality=90)
 
 
-def single() -> dict[str, Any]:
-    """Measure one 1024x1024 JPEG."""
+def single(home: Path) -> dict[str, Any]:
+    """Measure one 1024x1024 JPEG in an installation; one with keys also looks for our mark."""
     coded = picture()
     upload = load_upload(coded)
     figures: dict[str, Any] = {}
-    with runtime(None) as opened:
+    with runtime(home) as opened:
         figures["whole verdict"] = timed(lambda: opened.examine(coded, name="x.jpg"))
         figures["pixel families"] = timed(lambda: opened.engine.judge(upload, families=PIXELS))
     for detector in pixel_detectors():
@@ -69,15 +69,15 @@ def single() -> dict[str, Any]:
     return figures
 
 
-def bulk(count: int, processes: int) -> dict[str, float]:
+def bulk(home: Path, count: int, processes: int) -> dict[str, float]:
     """Measure a folder of ``count`` different 1024x1024 JPEG files."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number:05d}.jpg" for number in range(count)]
         for number, path in enumerate(files):
             path.write_bytes(picture(seed=number))
-        with runtime(None) as opened:
+        with runtime(home) as opened:
             start = time.perf_counter()
-            job = BulkJob(home=None, policy=None, families=None)
+            job = BulkJob(home=home, policy=None, families=None)
             rows = list(judge_files(files, job, opened, processes=processes, done={}))
             seconds = time.perf_counter() - start
     assert all("error" not in row for row in rows)
@@ -87,13 +87,14 @@ def bulk(count: int, processes: int) -> dict[str, float]:
 def main() -> None:
     """Print all figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="an installation; signet keys init makes keys")
     parser.add_argument("--bulk", type=int, default=0, help="files of the bulk measurement; 0 leaves it out")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    figures = {"single": single()}
+    figures = {"single": single(given.home)}
     if given.bulk:
-        figures["bulk"] = bulk(given.bulk, given.processes)
+        figures["bulk"] = bulk(given.home, given.bulk, given.processes)
     print(json.dumps({"load_before": os.getloadavg(), **figures}, indent=1))
 
 

@@ -51,6 +51,7 @@ check-readme: $(VENV)/.dev ## run every command of the README
 bench: $(VENV)/.dev ## time budgets and ratios against named peers
 	$(BIN)/python -m benchmarks.prompt_latency --image
 	$(BIN)/python -m benchmarks.provenance_speed
+	$(BIN)/python -m benchmarks.credential_fuzz
 	$(BIN)/python -m benchmarks.watermark_speed
 
 clean: ## remove what the targets made, keys and ledgers of demos included

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,47 +79,44 @@ def sign(
     Nothing is checked for content (see `signet check-image`).
     """
     with reporting(as_json=as_json), runtime(home) as opened:
-        source = None if parent is None else read_file(parent)
         targets = Targets(paths, out)
-        signer = opened.core.file_signer
+        wanted = SigningRequest(
+            data=b"",
+            kind=kind,
+            parent=None if parent is None else read_file(parent),
+            mark=mark,
+            sidecar=sidecar,
+            label=label,
+            model_name=model,
+            model_revision=revision,
+            edit=edit,
+            source_type=None if source_type is None else full_source_type(source_type),
+            prompt=prompt,
+            redact=(PROMPT_LABEL,) if redact_prompt else (),
+            tenant=opened.settings.tenant,
+        )
 
         def examine(path: Path, data: bytes) -> tuple[dict[str, Any], int]:
             target = targets.of(path)
-            signed = signer.sign(
-                SigningRequest(
-                    data=data,
-                    kind=kind,
-                    parent=source,
-                    media_type=_SUFFIXES.get(target.suffix.lower()),
-                    mark=mark,
-                    sidecar=sidecar,
-                    label=label,
-                    model_name=model,
-                    model_revision=revision,
-                    edit=edit,
-                    source_type=None if source_type is None else full_source_type(source_type),
-                    prompt=prompt,
-                    redact=(PROMPT_LABEL,) if redact_prompt else (),
-                    tenant=opened.settings.tenant,
-                )
-            )
-            _check_suffix(target, signed)
-            targets.write(target, signed.data)
-            if sidecar:
-                targets.write(target.with_name(target.name + SIDECAR_SUFFIX), signed.manifest)
+            media_type = _SUFFIXES.get(target.suffix.lower())
+            signed = opened.core.file_signer.sign(replace(wanted, data=data, media_type=media_type))
+            _write(targets, target, signed, sidecar=sidecar)
             return _row(signed, target), CLEAN
 
         code = for_each_file(paths, examine, as_json=as_json, show=_show)
     raise typer.Exit(code)
 
 
-def _check_suffix(target: Path, signed: SignedFile) -> None:
-    """Refuse to write bytes under a suffix that says something else. Raises MediaError."""
+def _write(targets: Targets, target: Path, signed: SignedFile, *, sidecar: bool) -> None:
+    """Write the file, and its manifest beside it; refuses a suffix that says something else. Raises MediaError."""
     expected = _SUFFIXES.get(target.suffix.lower())
     if expected is not None and expected != signed.media_type:
         raise MediaError(
             f"{target} would hold {signed.media_type}.", next_step="Give the output the suffix of its format."
         )
+    targets.write(target, signed.data)
+    if sidecar:
+        targets.write(target.with_name(target.name + SIDECAR_SUFFIX), signed.manifest)
 
 
 def _row(signed: SignedFile, target: Path) -> dict[str, Any]:
@@ -130,6 +128,7 @@ def _row(signed: SignedFile, target: Path) -> dict[str, Any]:
         "sha256": signed.sha256,
         "media_type": signed.media_type,
         "state": signed.credential.state.value,
+        "time_stamp": signed.time_stamp.value,
         "marked": signed.reading is not None,
         "carried_mark": None
         if signed.carried is None

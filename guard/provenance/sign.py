@@ -8,6 +8,7 @@ time stamps in ``time_stamp.py``.
 from __future__ import annotations
 
 import io
+import logging
 import uuid
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,8 @@ from guard.records import ImageFormat, MarkedImage, Operation
 from guard.version import __version__
 
 _EDITS = {Operation.IMAGE_TO_IMAGE: EditOperation.IMAGE_TO_IMAGE, Operation.INPAINTING: EditOperation.INPAINTED}
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +201,7 @@ class C2PACredentialSigner:
         if reason:  # without the stamp it works, so the stamp was at fault
             source.failed(reason)
         source.count_without()
+        _LOG.warning("%s was signed without a time stamp: %s", job.facts.image_id, source.last_failure)
         return out, manifest, TimeStampOutcome.SIGNED_WITHOUT
 
     def _build(self, job: _Job, tsa_url: str | None) -> tuple[bytes, bytes]:

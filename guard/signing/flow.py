@@ -249,6 +249,7 @@ class FileSigner:
             reading=prepared.reading,
             carried=opened.carried,
             receipt=self._parts.ledger.append(body, registration=registration),
+            time_stamp=signed.time_stamp,
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from guard.credentials import CredentialReport, SignedBytes, SoftBinding
+from guard.credentials import CredentialReport, SignedBytes, SoftBinding, TimeStampOutcome
 from guard.interfaces import Clock, CredentialReader, Labeller, LedgerStore, Watermarker
 from guard.picture_file import PictureFile, open_picture
 from guard.provenance.manifest import EditOperation, ManifestFacts, ManifestKind
@@ -115,6 +115,7 @@ class SignedFile:
         manifest: the manifest store; in ``data`` too, unless a sidecar was asked for.
         reading: the embedded mark as it read back; None when none was embedded.
         carried: the mark that the file carried already, and because of which none was embedded.
+        time_stamp: whether the signature carries the time of the operator's authority.
     """
 
     image_id: ImageID
@@ -127,6 +128,7 @@ class SignedFile:
     reading: MarkReading | None
     carried: SoftBinding | None
     receipt: Receipt
+    time_stamp: TimeStampOutcome = TimeStampOutcome.NOT_CONFIGURED
 
     def save(self, path: str | Path) -> Path:
         """Write the final bytes; return the path, in a folder ``<image id><suffix>``. Raises OSError."""

@@ -26,7 +26,7 @@ from guard.provenance.time_stamp import MAX_BYTES, TimeStampPolicy, TimeStampSou
 from guard.provenance.trust import TrustAnchors
 from guard.records import ImageFormat
 from tests.guard.provenance.listeners import Listener, TimeStampAuthority
-from tests.guard.provenance.support import GENERATOR, Identity, encoded, facts
+from tests.guard.provenance.support import GENERATOR, IMAGE_ID, Identity, encoded, facts
 
 ROOT = Path(__file__).resolve().parents[3]
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program")
@@ -71,6 +71,15 @@ def test_a_stamp_of_the_listed_authority(ours: Identity, authority: TimeStampAut
     source.close()
 
 
+@needs_openssl
+def test_a_manifest_beside_its_file_is_stamped_too(ours: Identity, authority: TimeStampAuthority) -> None:
+    source = TimeStampSource(authority.url, anchors_pem=authority.root_pem)
+    png = encoded(ImageFormat.PNG)
+    signed = signer_with(ours, source).sign_bytes(facts(), png, "image/png", sidecar=True)
+    assert (signed.data, signed.time_stamp) == (png, TimeStampOutcome.STAMPED)
+    source.close()
+
+
 # --- it fails --------------------------------------------------------------------------------------------------------
 
 
@@ -87,7 +96,9 @@ FAILURES = {
 
 @pytest.mark.parametrize("policy", TimeStampPolicy)
 @pytest.mark.parametrize("failure", FAILURES)
-def test_an_authority_that_fails(ours: Identity, failure: str, policy: TimeStampPolicy) -> None:
+def test_an_authority_that_fails(
+    ours: Identity, failure: str, policy: TimeStampPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = FAILURES[failure]
     with Listener(*(answer or (404, b""))) as listener:
         url = listener.url if answer else "http://127.0.0.1:1/"
@@ -99,6 +110,7 @@ def test_an_authority_that_fails(ours: Identity, failure: str, policy: TimeStamp
         else:
             data, outcome = sign(ours, source)
             assert outcome is TimeStampOutcome.SIGNED_WITHOUT, "said so"
+            assert f"{IMAGE_ID} was signed without a time stamp" in caplog.text
             assert ours.reader(None).read(data).state is CredentialState.TRUSTED
             assert (source.stamped, source.signed_without) == (0, 1)
         if failure != "granted and then garbage":  # the relay cannot tell; c2pa-rs does
@@ -192,7 +204,7 @@ def test_the_address_must_be_http(url: str) -> None:
 _BEHIND_A_PROXY = """
 import sys
 from pathlib import Path
-from tests.guard.provenance.support import GENERATOR, Identity, encoded, facts
+from tests.guard.provenance.support import GENERATOR, IMAGE_ID, Identity, encoded, facts
 from tests.guard.provenance.listeners import TimeStampAuthority
 from guard.provenance.sign import C2PACredentialSigner
 from guard.provenance.time_stamp import TimeStampSource

@@ -81,8 +81,7 @@ class Signet:
 
         Args:
             picture: pixels (PIL picture or array), or a file (bytes or path) whose history and metadata are kept.
-            kind: ``generated``, ``edited`` or ``imported``; None means ``generated`` for pixels, which can carry no
-                history, and ``imported`` for files.
+            kind: ``generated``, ``edited``, ``imported``; None means ``generated`` for pixels, ``imported`` for files.
             model: model that made or changed the picture, as the credential names it.
             revision: pinned revision of that model.
             parent: source of an edit; becomes an ingredient.

@@ -165,6 +165,8 @@ ALLOWED: dict[str, list[str]] = {
     "detectors.unavailable": ["detectors.evidence", "detectors.upload"],
     "detectors.recognition": ["detectors.evidence", "detectors.interfaces"],
     "detectors.originals": [
+        "guard.errors",
+        "guard.credentials",
         "guard.records",
         "guard.interfaces",
         "guard.media",
@@ -314,6 +316,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "gateway.observer": ["gateway.metrics", "gateway.problems", "gateway.routes"],
     "gateway.cli": [
+        "guard.ledger.entry",
         "guard.admission",
         "gateway.review",
         "gateway.prompt_evaluation",

@@ -96,7 +96,7 @@ def build_image_checkers(policy: Policy, *, core: Parts) -> Sequence[ImageChecke
     checkers: list[ImageChecker] = []
     for entry in policy.document.checkers.image:
         if isinstance(entry, NudityEntry):
-            checkers.append(NudityChecker(classes=entry.classes))
+            checkers.append(NudityChecker(classes=entry.classes, alone_min_score=entry.alone_min_score))
         elif isinstance(entry, ProtectedSetEntry):
             rule = similarity_rule(entry, core=core)
             checkers.append(ProtectedSetChecker(core.protected_set, max_distance=entry.max_distance, similarity=rule))

@@ -20,10 +20,16 @@ class NudityClass(Strict):
 
 
 class NudityEntry(Strict):
-    """``image.nudity``: the nudity detector (extra ``nudenet``), class by class; classes left out do not count."""
+    """``image.nudity``: the nudity detector (extra ``nudenet``), class by class; classes left out do not count.
+
+    Attributes:
+        alone_min_score: below it, a class in a picture that shows nothing else of a body is reported as mild; None =
+            no difference.
+    """
 
     id: Literal["image.nudity"]
     classes: dict[str, NudityClass] = Field(min_length=1)
+    alone_min_score: Probability | None = None
 
 
 class UncheckedEntry(Strict):

@@ -35,11 +35,14 @@ def raw(*boxes: tuple[str, float, float, float, float, float]) -> np.ndarray:
     return output
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, output: np.ndarray, **limits: tuple[float, int]) -> NudityChecker:
+def scripted(
+    monkeypatch: pytest.MonkeyPatch, output: np.ndarray, *, alone: float | None = None, **limits: tuple[float, int]
+) -> NudityChecker:
     monkeypatch.setattr(nudity, "detector_file", lambda: None)
     monkeypatch.setattr(nudity, "verify_file", lambda path, spec: path)
     monkeypatch.setattr(nudity, "open_onnx", lambda path, *, name: ScriptedSession(output))
-    return NudityChecker(classes={n: SimpleNamespace(min_score=s, severity=v) for n, (s, v) in limits.items()})
+    classes = {n: SimpleNamespace(min_score=s, severity=v) for n, (s, v) in limits.items()}
+    return NudityChecker(classes=classes, alone_min_score=alone)
 
 
 GREY = np.full((200, 100, 3), 127, np.uint8)
@@ -64,6 +67,25 @@ def test_intimate_parts_with_a_face_are_hard_whatever_the_policy_says(monkeypatc
     assert scripted(monkeypatch, raw(part), FEET_EXPOSED=(1.0, 0)).check(GREY) == []
     weak = ("FACE_MALE", 0.4, 40, 40, 30, 30)
     assert scripted(monkeypatch, raw(weak, part), FEET_EXPOSED=(1.0, 0)).check(GREY) == []
+
+
+@pytest.mark.parametrize(
+    ("score", "company", "alone", "severity"),
+    [(0.45, 0.0, 0.6, 3), (0.65, 0.0, 0.6, 6), (0.45, 0.35, 0.6, 6), (0.45, 0.25, 0.6, 3), (0.45, 0.0, None, 6)],
+)
+def test_an_unsure_detection_without_a_body_around_is_mild_where_the_policy_says_so(
+    monkeypatch: pytest.MonkeyPatch, score: float, company: float, alone: float | None, severity: int
+) -> None:
+    output = raw(("ANUS_EXPOSED", score, 40, 160, 20, 20), ("BELLY_EXPOSED", company, 40, 60, 20, 20))
+    (finding,) = scripted(monkeypatch, output, alone=alone, ANUS_EXPOSED=(0.35, 6)).check(GREY)
+    assert finding.severity == severity
+    assert finding.score == pytest.approx(score)
+
+
+def test_a_mild_class_does_not_become_graver_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = raw(("FEET_EXPOSED", 0.45, 40, 160, 20, 20))
+    (finding,) = scripted(monkeypatch, output, alone=0.6, FEET_EXPOSED=(0.35, 1)).check(GREY)
+    assert finding.severity == 1
 
 
 @pytest.mark.parametrize("bad", [np.full((22, 3), np.nan, np.float32), np.zeros((21, 3), np.float32), np.zeros(22)])

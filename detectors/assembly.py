@@ -14,6 +14,7 @@ from detectors.pixel_models import PROBES_FOLDER, pixel_detectors
 from detectors.policy import RecognitionPolicy, load_detection_policy
 from detectors.unavailable import UnavailableDetector
 from detectors.watermark.gateway_mark import GatewayMarkDetector
+from detectors.watermark.open_marks import OpenMarksDetector
 from guard.assembly import Core, build_core
 from guard.settings import Settings, load_settings
 
@@ -39,6 +40,7 @@ def build_detection_engine(settings: Settings | None = None, *, core: Core | Non
         EmbeddedFieldsDetector(),
         ContainerStructureDetector(),
         *_registry_detectors(shared, policy.recognition),
+        OpenMarksDetector(),
         *pixel_detectors(probes=chosen.home / PROBES_FOLDER),
     ]
     return DetectionEngine(detectors, policy, policy_digest=digest)

@@ -1,4 +1,4 @@
-"""``signet robustness`` and ``signet watermark canary``: a small real run, its signed report, resuming, and refusals."""
+"""``signet robustness`` and ``signet watermark canary``: a small real run, its signed report, resuming, refusals."""
 
 import json
 from datetime import UTC, datetime

@@ -106,9 +106,7 @@ class Signet:
                 data=_bytes_of(picture),
                 kind=default if kind is None else _member(ManifestKind, kind, "kind"),
                 parent=None if parent is None else _bytes_of(parent),
-                media_type=None
-                if image_format is None
-                else _member(ImageFormat, image_format, "image_format").media_type,
+                media_type=_media_type(image_format),
                 mark=mark,
                 sidecar=sidecar,
                 label=_member(LabelMode, label, "label"),
@@ -187,6 +185,14 @@ def _bytes_of(picture: Picture) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def _media_type(image_format: ImageFormat | str | None) -> str | None:
+    """Return the media type of a format. Raises RequestError."""
+    if image_format is None:
+        return None
+    wanted: ImageFormat = _member(ImageFormat, image_format, "image_format")
+    return wanted.media_type
 
 
 def _member(kind: Any, value: object, name: str) -> Any:

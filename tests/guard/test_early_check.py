@@ -12,7 +12,7 @@ from guard.interfaces import GenerationHooks
 from guard.pipeline import released
 from guard.records import RGB8, Action, ClearedPrompt, Decision, Failure, Finding, Generation, Refusal
 from guard.stages import Stages
-from tests.fakes import PlainGenerator
+from tests.fakes import PlainGenerator, ScriptedImageChecker
 from tests.guard.test_pipeline import BAD, REQUEST, gateway, only, stages  # noqa: F401
 
 PREVIEW = np.full((16, 16, 3), 9, np.uint8)
@@ -70,7 +70,7 @@ def test_a_withheld_preview_ends_as_a_refusal_of_stage_image(stages: Stages) -> 
     assert (outcome.stage, outcome.decision.category) == ("image", "violence_gore")
     assert NOTE in outcome.decision.reason
     assert outcome.image_id is not None
-    assert stages.ledger.bodies[0]["kind"] == "refusal" or "refus" in str(stages.ledger.bodies[0])
+    assert (stages.ledger.bodies[0]["kind"], stages.ledger.bodies[0]["stage"]) == ("refusal", "image")
     assert stages.images.held == {}
 
 
@@ -131,3 +131,23 @@ def test_no_previews_stop_nothing() -> None:
     hooks = early.join(GenerationHooks())
     assert hooks.on_preview is not None
     assert hooks.on_preview(0, []) is False
+
+
+@pytest.mark.filterwarnings("ignore")  # of diffusers, about numpy
+def test_the_shipped_model_stops_halfway_when_its_preview_would_be_withheld(stages: Stages) -> None:  # noqa: F811
+    from guard.generation.diffusers_backend import DiffusersGenerator
+    from guard.generation.embedded import signet_mini_spec
+    from guard.generation.model_spec import Device
+
+    model = DiffusersGenerator(signet_mini_spec(device=Device.CPU))
+    judge = ScriptedImageChecker(findings=[BAD])
+    with_model = replace(
+        stages, generators={model.id: model}, default_model=model.id, image_checkers=[judge], preview_at=(0.5,)
+    )
+    done: list[int] = []
+    hooks = GenerationHooks(on_step=lambda step, _: done.append(step))
+    (outcome,) = gateway(with_model).generate(replace(REQUEST, steps=8), hooks=hooks).outcomes
+    assert isinstance(outcome, Refusal)
+    assert NOTE in outcome.decision.reason
+    assert done == [1, 2, 3, 4]
+    assert [pixels.shape for pixels in judge.seen] == [(256, 256, 3)]

@@ -47,6 +47,7 @@ from guard.signing.flow import FileSigner
 from guard.signing.request import SigningParts
 from guard.stages import Stages
 from guard.watermark.codec import LatticeWatermarker
+from guard.watermark.invisible_watermark import InvisibleWatermarkReader
 
 LEDGER_ORIGIN = "signet-gateway/ledger"
 """Origin line of signed tree heads (C2SP tlog-checkpoint); verifiers check it."""
@@ -219,6 +220,7 @@ class Core:
             ledger=self.ledger,
             clock=self.clock,
             open_picture=self.open_picture,
+            foreign_marks=() if self.settings.mark_over_foreign else foreign_mark_readers(),
         )
         return FileSigner(parts, random_bytes=secrets.token_bytes)
 
@@ -261,6 +263,11 @@ def key_access(settings: Settings) -> KeyAccess:
         certificate_file=settings.signer_certificate,
         key_file=settings.signer_key,
     )
+
+
+def foreign_mark_readers() -> tuple[InvisibleWatermarkReader, ...]:
+    """Return the readers of others' marks that need no weights."""
+    return InvisibleWatermarkReader(), InvisibleWatermarkReader(svd=True)
 
 
 def build_core(settings: Settings, *, clock: Clock | None = None) -> Core:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from guard.assembly import foreign_mark_readers
 from guard.credentials import CredentialState, SoftBinding
 from guard.errors import (
     MediaTooLargeError,
@@ -18,15 +19,17 @@ from guard.errors import (
 )
 from guard.iscc import image_code, soft_binding
 from guard.ledger.verify import verify_ledger
-from guard.media import MAX_BYTES, decode, sha256_hex
+from guard.media import MAX_BYTES, decode, encode, sha256_hex
 from guard.provenance.manifest import ManifestKind
 from guard.records import RGB8, ImageFormat, LabelMode, MarkReading
 from guard.signing.flow import UNNAMED_MODEL, FileSigner
 from guard.signing.request import SigningRequest
 from guard.watermark.codec import ALGORITHM
+from guard.watermark.invisible_watermark import KNOWN_PAYLOADS
 from tests.fakes import TrailerReader
 from tests.guard.provenance.support import Identity
 from tests.guard.signing.bench import Bench, file, photo
+from tests.guard.watermark.test_foreign import write
 
 WAV = (
     b"RIFF" + (36 + 2000).to_bytes(4, "little") + b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0"
@@ -220,3 +223,12 @@ def test_the_ledger_of_signings_audits_clean(bench: Bench) -> None:
     bench.sign(WAV, mark=False)
     report = verify_ledger(bench.path / "ledger.sqlite3", public_key=bench.identity.keys.ledger_public_key)
     assert report.problems == ()
+
+
+def test_what_diffusers_marks_by_default_is_known_to_an_installation(bench: Bench) -> None:
+    theirs = write(photo("rocket", 384), KNOWN_PAYLOADS[2].bits, svd=False)
+    signer = FileSigner(bench.parts(foreign_marks=foreign_mark_readers()), random_bytes=secrets.token_bytes)
+    signed = signer.sign(SigningRequest(data=encode(theirs, ImageFormat.PNG), kind=ManifestKind.GENERATED))
+    assert signed.reading is None
+    assert signed.carried == SoftBinding(algorithm="invisible-watermark/dwtDct", value="b3ec907bb19e")
+    assert signed.credential.state is CredentialState.TRUSTED

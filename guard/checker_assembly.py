@@ -105,7 +105,8 @@ def build_image_checkers(policy: Policy, *, core: Parts) -> Sequence[ImageChecke
             checkers.append(ClipConceptChecker(model, concepts=entry.concepts, neutral=entry.neutral))
         elif isinstance(entry, SafetyCheckerEntry):
             source = model_source(entry.model)
-            checkers.append(SafetyChecker(source, severity=entry.severity, adjustment=entry.adjustment))
+            device = core.settings.device
+            checkers.append(SafetyChecker(source, severity=entry.severity, adjustment=entry.adjustment, device=device))
         elif isinstance(entry, ImageTextEntry):
             terms = core.settings.policies / "terms"
             named = [e for e in policy.document.checkers.prompt if e.id in entry.checkers]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from guard.errors import CheckError, ConfigError, WeightsError
-from guard.model_source import ModelSource, open_source
+from guard.model_source import DeviceName, ModelSource, open_source, torch_device
 from guard.records import RGB8
 
 CONFIG_FILE = "open_clip_config.json"
@@ -39,11 +39,11 @@ class ClipModel:
         logit_scale: factor, learnt in training, that turns cosines into logits.
     """
 
-    def __init__(self, source: ModelSource, *, device: Literal["auto", "cpu", "cuda", "mps"] = "cpu") -> None:
+    def __init__(self, source: ModelSource, *, device: DeviceName = "cpu") -> None:
         """Verify and load the model, and try it on a picture.
 
         Raises:
-            ConfigError: open_clip is not installed.
+            ConfigError: open_clip is not installed, or the device is not there.
             WeightsError: the files are missing, not as pinned, not loadable, or give no finite vectors.
         """
         try:
@@ -63,7 +63,7 @@ class ClipModel:
         except Exception as exc:  # open_clip and torch raise many kinds; a model that does not load stops the start
             raise WeightsError(f"The CLIP model in {folder} cannot be loaded.") from exc
         self._torch = torch
-        self._device = _device(torch, device)
+        self._device = torch_device(device)
         self._model: Any = model.eval().to(self._device)
         self._lock = Lock()
         self.digest = source.digest
@@ -119,12 +119,3 @@ def _require_own_towers(folder: Path) -> None:
             f"The CLIP model in {folder} takes its text tower from the hub ({text['hf_model_name']}), unpinned.",
             next_step="Use a model whose own text tower is in its folder, for instance ViT-B-32 or SigLIP.",
         )
-
-
-def _device(torch: Any, wanted: str) -> str:
-    """Return the device to run on; ``auto`` prefers an accelerator."""
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from guard.errors import ConfigError, WeightsError
 from guard.weights import (
@@ -26,6 +27,9 @@ from guard.weights import (
     require_safe_format,
     sha256_file,
 )
+
+DeviceName: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+"""Where a model runs; ``auto`` prefers an accelerator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +94,19 @@ def _folder(source: ModelSource, what: str) -> Path:
             f"{what}: commit {revision} of {hub} is not in the local cache.",
             next_step=f"hf download {hub} --revision {revision} --include '*.json' '*.txt' '*.safetensors'",
         ) from exc
+
+
+def torch_device(wanted: DeviceName) -> str:
+    """Return the device that a name means on this machine; torch must be installed.
+
+    Raises:
+        ConfigError: the device named is not there.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if not there[wanted]:
+        raise ConfigError(f"The device {wanted!r} is not there; there are: {', '.join(n for n in there if there[n])}.")
+    return wanted

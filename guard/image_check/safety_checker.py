@@ -19,7 +19,7 @@ from PIL import Image
 
 from guard.errors import CheckError, ConfigError, WeightsError
 from guard.image_check.views import views
-from guard.model_source import ModelSource, open_source
+from guard.model_source import DeviceName, ModelSource, open_source, torch_device
 from guard.records import RGB8, Finding, Region
 
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
@@ -42,16 +42,19 @@ class SafetyChecker:
 
     id: str = "image.safety_checker"
 
-    def __init__(self, source: ModelSource, *, severity: int = 4, adjustment: float = 0.0) -> None:
+    def __init__(
+        self, source: ModelSource, *, severity: int = 4, adjustment: float = 0.0, device: DeviceName = "cpu"
+    ) -> None:
         """Verify and load the checker, and try it on a picture.
 
         Args:
             source: folder with ``config.json`` and safetensors weights, as in ``safety_checker/`` of SD 1.x.
             severity: 0..7 of findings.
             adjustment: added to every margin; above 0 is stricter. Source: the parameter of that name upstream.
+            device: where it runs.
 
         Raises:
-            ConfigError: diffusers is not installed.
+            ConfigError: diffusers is not installed, or the device is not there.
             WeightsError: files are missing, incomplete or not as pinned, or the model gives no finite answer.
         """
         try:
@@ -74,7 +77,8 @@ class SafetyChecker:
         if missing or notes.get("mismatched_keys"):
             raise WeightsError(f"The safety checker in {folder} lacks weights: {', '.join(sorted(missing)[:3])}.")
         self._torch = torch
-        self._model: Any = model.float().eval()
+        self._device = torch_device(device)
+        self._model: Any = model.float().eval().to(self._device)
         self._side = int(model.config.vision_config.image_size)
         self._severity, self._adjustment = severity, adjustment
         self._lock = Lock()
@@ -122,12 +126,12 @@ class SafetyChecker:
         batch = np.stack([to_input(one, side=self._side) for one in pictures])
         try:
             with self._lock, torch.inference_mode():
-                vectors = model.visual_projection(model.vision_model(torch.from_numpy(batch))[1])
+                vectors = model.visual_projection(model.vision_model(torch.from_numpy(batch).to(self._device))[1])
                 vectors = torch.nn.functional.normalize(vectors)
                 special = vectors @ torch.nn.functional.normalize(model.special_care_embeds).T
                 concepts = vectors @ torch.nn.functional.normalize(model.concept_embeds).T
-                special = (special - model.special_care_embeds_weights).double().numpy()
-                concepts = (concepts - model.concept_embeds_weights).double().numpy()
+                special = (special - model.special_care_embeds_weights).cpu().double().numpy()
+                concepts = (concepts - model.concept_embeds_weights).cpu().double().numpy()
         except Exception as exc:  # torch raises many kinds; every one means "could not decide": CheckError
             raise CheckError("The safety checker failed on a picture, so it cannot be cleared.") from exc
         if not (np.isfinite(special).all() and np.isfinite(concepts).all()):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guard.errors import ConfigError, WeightsError
-from guard.model_source import ModelSource, open_source
+from guard.model_source import ModelSource, open_source, torch_device
 from guard.weights import content_digest, sha256_file
 
 
@@ -70,3 +70,14 @@ def test_a_commit_that_is_not_in_the_cache_is_not_fetched(monkeypatch: pytest.Mo
 def test_one_place_is_needed(places: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="either a folder or a hub id"):
         open_source(ModelSource(digest="0" * 64, **places), what="The model")
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert torch_device("auto") == torch_device("cpu") == "cpu"
+    with pytest.raises(ConfigError, match="'cuda' is not there"):
+        torch_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch_device("auto") == "cuda"

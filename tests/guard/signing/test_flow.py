@@ -226,7 +226,7 @@ def test_the_ledger_of_signings_audits_clean(bench: Bench) -> None:
 
 
 def test_what_diffusers_marks_by_default_is_known_to_an_installation(bench: Bench) -> None:
-    theirs = write(photo("rocket", 384), KNOWN_PAYLOADS[2].bits, svd=False)
+    theirs = write(photo("rocket", 512), KNOWN_PAYLOADS[2].bits, svd=False)
     signer = FileSigner(bench.parts(foreign_marks=foreign_mark_readers()), random_bytes=secrets.token_bytes)
     signed = signer.sign(SigningRequest(data=encode(theirs, ImageFormat.PNG), kind=ManifestKind.GENERATED))
     assert signed.reading is None

@@ -160,7 +160,13 @@ ALLOWED: dict[str, list[str]] = {
     # detectors: base
     "detectors.evidence": ["guard.errors", "guard.records"],
     "detectors.upload": ["guard.errors", "guard.records", "guard.media", "detectors.evidence"],
-    "detectors.interfaces": ["guard.records", "guard.credentials", "detectors.evidence", "detectors.upload"],
+    "detectors.interfaces": [
+        "guard.errors",
+        "guard.records",
+        "guard.credentials",
+        "detectors.evidence",
+        "detectors.upload",
+    ],
     "detectors.verdict": ["detectors.evidence"],
     "detectors.unavailable": ["detectors.evidence", "detectors.upload"],
     "detectors.recognition": ["detectors.evidence", "detectors.interfaces"],

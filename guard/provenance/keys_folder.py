@@ -10,7 +10,7 @@
     trust/tsa.pem             anchors for time-stamp authorities (optional)
     ledger/private.pem        Ed25519 key that signs tree heads (production: encrypted)
     ledger/public.pem         for auditors
-    watermark/master.key      32 random bytes as 64 hex digits; every mark's carriers derive from it
+    watermark/master.key      32 random bytes as 64 hex digits (production: sealed); all marks derive from it
 
 The folder has mode 0700, secrets 0600; anything more open is refused. ``signet keys init`` makes a development folder
 (guard/provenance/dev_ca.py), ``signet keys init --production`` one whose keys are encrypted.
@@ -34,6 +34,7 @@ from guard.provenance.certificates import algorithm_of, name_of
 from guard.provenance.key_source import load_private_key, read_secret
 from guard.provenance.keys.interfaces import KeyAccess
 from guard.provenance.keys.ring import KeyRing, SignerEntry, list_signers, load_ring
+from guard.provenance.keys.sealed import PREFIX, unseal
 from guard.provenance.trust import TrustAnchors, load_anchors
 
 FORMAT_VERSION = 1
@@ -108,7 +109,7 @@ class KeyFolder:
             anchors=folder_anchors(path),
             ledger_private_key=ledger.private_bytes_raw(),
             ledger_public_key=ledger.public_key().public_bytes_raw(),
-            watermark_master_key=_read_master_key(path / WATERMARK_MASTER),
+            watermark_master_key=_read_master_key(path / WATERMARK_MASTER, access.passphrase),
         )
 
     @property
@@ -243,10 +244,15 @@ def _certificates(path: Path, file: str, *, role: str, now: datetime) -> tuple[K
     )
 
 
-def _read_master_key(path: Path) -> bytes:
-    """Read 64 hex digits. Raises KeyMaterialError."""
+def _read_master_key(path: Path, passphrase: Callable[[], bytes] | None) -> bytes:
+    """Read 64 hex digits, or such digits sealed with the passphrase. Raises KeyMaterialError."""
+    content = read_secret(path)
+    if content.startswith(PREFIX):
+        if passphrase is None:
+            raise KeyMaterialError(f"{path} is encrypted, but no passphrase is configured.")
+        content = unseal(content, passphrase(), name=str(path))
     try:
-        key = bytes.fromhex(read_secret(path).decode("ascii"))
+        key = bytes.fromhex(content.decode("ascii"))
     except ValueError as exc:
         raise KeyMaterialError(f"{path} is not hexadecimal; expected {2 * MASTER_KEY_BYTES} digits.") from exc
     if len(key) != MASTER_KEY_BYTES:

@@ -47,6 +47,7 @@ from guard.provenance.keys.ring import (
     list_signers,
     open_entry,
 )
+from guard.provenance.keys.sealed import seal
 
 _MIN_PASSPHRASE_BYTES = 12
 """Shortest passphrase for new production keys; a generated one of 16 random bytes in base64 has 24."""
@@ -61,7 +62,7 @@ def init_production_keys(
         folder: must not exist, or be empty.
         subject: whom the certificate is for.
         algorithm: of the signing key.
-        passphrase: encrypts signing key and ledger key.
+        passphrase: encrypts signing key, ledger key and watermark key.
         now: current time, timezone-aware.
 
     Returns:
@@ -85,7 +86,7 @@ def init_production_keys(
         f"{FIRST}/{REQUEST}": (request, False),
         layout.LEDGER_PRIVATE: (private_pem(ledger, passphrase=passphrase), True),
         layout.LEDGER_PUBLIC: (public_pem(ledger), False),
-        layout.WATERMARK_MASTER: (master, True),
+        layout.WATERMARK_MASTER: (seal(master, passphrase), True),
     }
     write_folder(folder, contents)
     return FIRST, request

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.credentials import CredentialState
@@ -205,6 +205,7 @@ def test_a_compressed_bomb_is_cut_off(good: bytes) -> None:
         tracemalloc.stop()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_no_store_breaks_the_reader(junk: bytes, at: int) -> None:
     assert may_sign_claims(junk, LABEL) is False

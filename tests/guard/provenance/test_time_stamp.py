@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.credentials import CredentialState, TimeStampOutcome
@@ -236,6 +236,7 @@ def test_the_status_of_a_reply(reply: bytes, status: int) -> None:
     assert pki_status(reply) == status
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_reply_breaks_the_parser(reply: bytes) -> None:
     with contextlib.suppress(ValueError):

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.errors import KeyMaterialError
@@ -81,6 +81,7 @@ def test_everything_else_is_told_what_was_expected(text: str, message: str) -> N
     assert "hunter2" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.sampled_from(["", "pkcs11:", "https://", "awskms://", "gcpkms://", "azurekms://"]))
 def test_no_text_breaks_the_parser(text: str, scheme: str) -> None:
     with contextlib.suppress(KeyMaterialError):

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.credentials import CredentialState
@@ -35,6 +35,7 @@ from guard.provenance.keys.rotation import (
     retire,
     rotate_development,
 )
+from guard.provenance.keys.sealed import seal, unseal
 from guard.provenance.keys_folder import KeyFolder, list_keys
 from guard.provenance.read import C2PACredentialReader
 from guard.provenance.sign import C2PACredentialSigner
@@ -149,6 +150,9 @@ def test_production_from_request_to_trusted_picture(tmp_path: Path) -> None:
         text = (folder / name).read_bytes()
         assert text.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"), "never on disk in clear"
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    master = (folder / "watermark/master.key").read_bytes()
+    assert master.startswith(b"signet-sealed-1:")
+    assert stat.S_IMODE((folder / "watermark/master.key").stat().st_mode) == 0o600
     with pytest.raises(KeyMaterialError, match="signer is pending"):
         KeyFolder.load(folder, now=NOW, access=ACCESS)
     assert [info.state for info in list_keys(folder, now=NOW) if info.role == "claim signer"] == ["pending"]
@@ -165,6 +169,32 @@ def test_production_from_request_to_trusted_picture(tmp_path: Path) -> None:
     report = C2PACredentialReader(keys.anchors, pool=None).read(signed.data)
     assert report.state is CredentialState.TRUSTED
     assert keys.development is False
+    assert len(keys.watermark_master_key) == 32
+    assert keys.watermark_master_key == KeyFolder.load(folder, now=NOW, access=ACCESS).watermark_master_key
+    with pytest.raises(KeyMaterialError, match="wrong passphrase"):
+        KeyFolder.load(folder, now=NOW, access=KeyAccess(passphrase=lambda: b"another passphrase"))
+
+
+def test_sealed_secrets() -> None:
+    line = seal(b"secret", PASSPHRASE)
+    assert b"secret" not in line
+    assert seal(b"secret", PASSPHRASE) != line, "a fresh salt and nonce each time"
+    assert unseal(line, PASSPHRASE, name="x") == b"secret"
+    flipped = line[:-6] + bytes([line[-6] ^ 1]) + line[-5:]
+    for damaged in (flipped, line[:30], b"signet-sealed-1:", b"signet-sealed-1:%%%", b""):
+        with pytest.raises(KeyMaterialError, match="x cannot be unlocked"):
+            unseal(damaged, PASSPHRASE, name="x")
+    with pytest.raises(KeyMaterialError, match="cannot be unlocked"):
+        unseal(line, b"wrong", name="x")
+
+
+def test_a_sealed_watermark_key_without_a_passphrase_is_told(folder: Path) -> None:
+    file = folder / "watermark/master.key"
+    plain = KeyFolder.load(folder, now=NOW).watermark_master_key
+    file.write_bytes(seal(plain.hex().encode(), PASSPHRASE))
+    with pytest.raises(KeyMaterialError, match="no passphrase is configured"):
+        KeyFolder.load(folder, now=NOW)
+    assert KeyFolder.load(folder, now=NOW, access=ACCESS).watermark_master_key == plain
 
 
 def test_a_short_passphrase_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
@@ -422,6 +452,7 @@ def test_retired_and_pending_keys_cover_nothing() -> None:
     assert days_covered([entry_for(-1, 10), entry_for(-1, 99, SignerState.RETIRED)], now=NOW) == 10
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-50, 50), st.integers(1, 100)), max_size=6))
 def test_more_keys_never_cover_less(spans: list[tuple[int, int]]) -> None:
     entries = [entry_for(begin, begin + length) for begin, length in spans]

@@ -34,6 +34,8 @@ MODEL_FOLDER = Path(__file__).resolve().parents[1] / "models" / "prompt"
 """Where the shipped model lies: ``model.onnx``, ``vocab.txt``, ``digests.json``, ``README.md`` (the model card)."""
 MODEL_FILE = "model.onnx"
 VOCABULARY_FILE = "vocab.txt"
+WHOLE_CHARS = 320
+"""Texts up to this length are scored as a whole only: 75 tokens of a text encoder; joined training texts are as long."""
 WINDOW_CHARS = 160
 """Characters of one window. Without dividing the odds, the worst of several windows flagged 4 % of harmless prompts
 over 160 characters at the threshold that flags 1 % of all (measured on held-out sources with the model before this)."""
@@ -220,7 +222,7 @@ def windows(text: str) -> list[tuple[int, int]]:
 
     Short texts get one range. Any WINDOW_CHARS - WINDOW_STEP characters lie whole in at least one range.
     """
-    if len(text) <= WINDOW_CHARS + WINDOW_STEP // 2:
+    if len(text) <= WHOLE_CHARS:
         return [(0, len(text))]
     found = []
     start = 0

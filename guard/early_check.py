@@ -1,8 +1,8 @@
-"""Stopping a generation early: what the policy would withhold anyway need not be finished.
+"""Stopping a generation early: what the policy would block anyway need not be finished.
 
 The image checkers look at previews (``GenerationHooks.on_preview``). A batch is given up only when every picture of it
-would be withheld; one that may pass is always finished and checked again as usual. What was stopped is refused even if
-a generator finishes it regardless.
+would be blocked; one that may pass, or that a person is to review, is always finished and checked again as usual. What
+was stopped is refused even if a generator finishes it regardless.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from guard.interfaces import GenerationHooks
-from guard.records import RGB8, Decision
+from guard.records import RGB8, Action, Decision
 
 NOTE = "It was seen in a preview; the picture was not finished."
 
@@ -38,11 +38,11 @@ class EarlyCheck:
         return replace(hooks, preview_at=self._at, on_preview=self._give_up) if self._at else hooks
 
     def _give_up(self, first: int, previews: Sequence[RGB8]) -> bool:
-        """Return whether all previews of a batch would be withheld."""
+        """Return whether all previews of a batch would be blocked."""
         decisions: list[Decision] = []
         for preview in previews:
             decision = self._decide(preview)
-            if decision.releases:
+            if decision.action is not Action.BLOCK:
                 return False
             decisions.append(replace(decision, reason=f"{decision.reason} {NOTE}"))
         self.stopped.update(enumerate(decisions, start=first))

@@ -4,7 +4,7 @@
 
     (0) admit       ids from the CSPRNG, policy digest, clock
     (1) prompt      every prompt checker on every text, every image checker on the inputs, then the policy
-    (2) generation  one batch from the model; with previews, what would be withheld anyway is not finished
+    (2) generation  one batch from the model; with previews, what would be blocked anyway is not finished
     (3) image       every image checker, then the policy; then the visible label, if asked for
     (4) watermark   embed the image id, encode, decode the encoded picture and read the id back
     (5) provenance  sign the encoded bytes; verify the final bytes with our own trust list

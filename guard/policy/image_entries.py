@@ -133,7 +133,7 @@ class ImageTextEntry(Strict):
 
 
 class PreviewRules(Strict):
-    """Looking at unfinished pictures, so that what will be refused anyway is not finished.
+    """Looking at unfinished pictures, so that what will be blocked anyway is not finished.
 
     Attributes:
         at: shares of the denoising steps after which the image checkers look, for instance 0.5.

@@ -1,4 +1,4 @@
-"""Previews stop what would be withheld anyway; nothing is released or refused that was not before."""
+"""Previews stop what would be blocked anyway; nothing is released or refused that was not before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -63,7 +63,7 @@ def previewing(base: Stages, generator: Previewing, at: tuple[float, ...] = (0.5
     return replace(base, generators={"fake": generator}, image_checkers=[DarkIsBad()], preview_at=at)
 
 
-def test_a_withheld_preview_ends_as_a_refusal_of_stage_image(stages: Stages) -> None:  # noqa: F811
+def test_a_blocked_preview_ends_as_a_refusal_of_stage_image(stages: Stages) -> None:  # noqa: F811
     generator = Previewing(previews=[PREVIEW])
     outcome = only(previewing(stages, generator))
     assert isinstance(outcome, Refusal)
@@ -117,13 +117,21 @@ def test_a_checker_that_breaks_on_a_preview_fails_closed(stages: Stages) -> None
 
 
 @pytest.mark.parametrize("dark", range(4))
-def test_a_batch_is_given_up_only_when_all_of_it_would_be_withheld(dark: int) -> None:
+def test_a_batch_is_given_up_only_when_all_of_it_would_be_blocked(dark: int) -> None:
     early = EarlyCheck(by_brightness, at=(0.5,))
     hooks = early.join(GenerationHooks())
     assert hooks.on_preview is not None
     given_up = hooks.on_preview(4, [PREVIEW] * dark + [FINE] * (3 - dark))
     assert given_up == (dark == 3)
     assert sorted(early.stopped) == ([4, 5, 6] if dark == 3 else [])
+
+
+def test_what_a_person_is_to_review_is_finished() -> None:
+    early = EarlyCheck(lambda _: decision(Action.REVIEW), at=(0.5,))
+    hooks = early.join(GenerationHooks())
+    assert hooks.on_preview is not None
+    assert hooks.on_preview(0, [PREVIEW]) is False
+    assert early.stopped == {}
 
 
 def test_no_previews_stop_nothing() -> None:
@@ -134,7 +142,7 @@ def test_no_previews_stop_nothing() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of diffusers, about numpy
-def test_the_shipped_model_stops_halfway_when_its_preview_would_be_withheld(stages: Stages) -> None:  # noqa: F811
+def test_the_shipped_model_stops_halfway_when_its_preview_would_be_blocked(stages: Stages) -> None:  # noqa: F811
     from guard.generation.diffusers_backend import DiffusersGenerator
     from guard.generation.embedded import signet_mini_spec
     from guard.generation.model_spec import Device

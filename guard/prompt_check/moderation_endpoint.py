@@ -155,12 +155,12 @@ class ModerationEndpoint(ScoredChecker):
         try:
             path = self._target.path or "/"
             connection.request("POST", path, body=json.dumps(body).encode(), headers=self._headers)
-            response = connection.getresponse()
-            data = response.read(MAX_ANSWER_BYTES + 1)
+            with connection.getresponse() as response:  # an answer that was not read to its end holds the socket
+                status, data = response.status, response.read(MAX_ANSWER_BYTES + 1)
         finally:
             connection.close()
-        if response.status != http.client.OK or len(data) > MAX_ANSWER_BYTES:
-            raise ValueError(f"status {response.status}, {len(data)} bytes")
+        if status != http.client.OK or len(data) > MAX_ANSWER_BYTES:
+            raise ValueError(f"status {status}, {len(data)} bytes")
         return read_scores(json.loads(data))
 
 

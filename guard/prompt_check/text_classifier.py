@@ -35,7 +35,7 @@ MODEL_FOLDER = Path(__file__).resolve().parents[1] / "models" / "prompt"
 MODEL_FILE = "model.onnx"
 VOCABULARY_FILE = "vocab.txt"
 WHOLE_CHARS = 320
-"""Texts up to this length are only scored as a whole: 75 tokens of a text encoder; joined training texts are as long."""
+"""Texts up to this length are only scored as a whole: 75 tokens of a text encoder, like joined training texts."""
 WINDOW_CHARS = 160
 """Characters of one window. Without dividing the odds, the worst of several windows flagged 4 % of harmless prompts
 over 160 characters at the threshold that flags 1 % of all (measured on held-out sources with the model before this)."""

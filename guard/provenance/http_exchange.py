@@ -68,7 +68,10 @@ def exchange(
         raise ValueError(f"{url!r} is not an http:// or https:// address")
     ends = time.monotonic() + deadline_s
     port = parts.port or _PORTS[parts.scheme]
-    plain = socket.create_connection((parts.hostname, port), timeout=deadline_s)
+    try:
+        plain = socket.create_connection((parts.hostname, port), timeout=deadline_s)
+    except TimeoutError as exc:
+        raise TimeoutError(f"no connection within {deadline_s:g} s") from exc
     with contextlib.closing(plain), _Cut(plain, ends) as cut:
         try:
             stream = plain
@@ -85,7 +88,7 @@ def exchange(
                 raise TimeoutError(f"no complete answer within {deadline_s:g} s")
             return answer
         except (OSError, http.client.HTTPException) as exc:
-            if cut.passed:
+            if cut.passed or isinstance(exc, TimeoutError):
                 raise TimeoutError(f"no complete answer within {deadline_s:g} s") from exc
             closed = http.client.IncompleteRead | http.client.BadStatusLine | ssl.SSLEOFError | ssl.SSLZeroReturnError
             if isinstance(exc, closed):

@@ -68,10 +68,7 @@ def exchange(
         raise ValueError(f"{url!r} is not an http:// or https:// address")
     ends = time.monotonic() + deadline_s
     port = parts.port or _PORTS[parts.scheme]
-    try:
-        plain = socket.create_connection((parts.hostname, port), timeout=deadline_s)
-    except TimeoutError as exc:
-        raise TimeoutError(f"no connection within {deadline_s:g} s") from exc
+    plain = _connect(parts.hostname, port, deadline_s)
     with contextlib.closing(plain), _Cut(plain, ends) as cut:
         try:
             stream = plain
@@ -96,6 +93,14 @@ def exchange(
             if isinstance(exc, http.client.HTTPException):
                 raise ValueError(f"no HTTP answer ({type(exc).__name__})") from exc
             raise
+
+
+def _connect(host: str, port: int, deadline_s: float) -> socket.socket:
+    """Open a connection. Raises TimeoutError, OSError."""
+    try:
+        return socket.create_connection((host, port), timeout=deadline_s)
+    except TimeoutError as exc:
+        raise TimeoutError(f"no connection within {deadline_s:g} s") from exc
 
 
 def _read(response: http.client.HTTPResponse, max_bytes: int) -> Answer:

@@ -326,6 +326,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.admission",
         "gateway.review",
         "gateway.prompt_evaluation",
+        "guard.robustness",
         *_GATEWAY_BASE,
         "guard.checker_assembly",
         "guard.assembly",

@@ -103,6 +103,7 @@ def test_intervals_and_calibration() -> None:
     low, high = wilson(8, 10)
     assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-3)
     assert wilson(0, 0) == (0.0, 1.0)
+    assert str(wilson(0, 309)[0]) == "0.0"  # not -0.0, nor a rounding error below it
     perfect = calibration_error(np.array([0.0, 0.0, 1.0]), np.array([False, False, True]))
     wrong = calibration_error(np.array([1.0, 1.0]), np.array([False, False]))
     assert (perfect, wrong) == (0.0, 1.0)

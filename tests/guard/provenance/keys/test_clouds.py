@@ -26,7 +26,6 @@ from guard.provenance.keys.signature_forms import digest_of
 from tests.guard.provenance.keys.holders import KEYS, SigningKey, as_cloud
 from tests.guard.provenance.support import Identity
 
-NOW = datetime.now(UTC)
 DATA = b"what is signed"
 AZURE = {name: key for name, key in KEYS.items() if name != "ed25519"}
 
@@ -340,6 +339,8 @@ def test_a_cloud_key_under_anothers_certificate_is_told(ours: Identity, kms: Any
     stub.add_response("sign", {"Signature": as_cloud(key, digest_of("es256", DATA))})
     assert isinstance(AWS, AWSReference)
     chain = ours.keys.signer.certificate_chain_pem
-    source = CallbackKeySource(certificate_chain_pem=chain, sign=AWSKMSKey(AWS, client=client).sign, now=NOW)
+    source = CallbackKeySource(
+        certificate_chain_pem=chain, sign=AWSKMSKey(AWS, client=client).sign, now=datetime.now(UTC)
+    )
     with pytest.raises(KeyMaterialError, match="does not verify with the certificate"):
         source.sign(DATA)

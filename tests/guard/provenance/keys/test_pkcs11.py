@@ -23,7 +23,6 @@ from guard.records import ImageFormat
 from tests.guard.provenance.keys.holders import KEYS, SOFTHSM, Token, needs_softhsm
 from tests.guard.provenance.support import GENERATOR, Identity, encoded, facts
 
-NOW = datetime.now(UTC)
 ACCESS = KeyAccess(deadline_s=5)
 pytestmark = needs_softhsm
 
@@ -60,7 +59,7 @@ def test_a_picture_signed_in_the_token_is_trusted(ours: Identity, key: PKCS11Key
     public = key.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     chain = ours.chain_for(public)
-    source = CallbackKeySource(certificate_chain_pem=chain, sign=key.sign, now=NOW)
+    source = CallbackKeySource(certificate_chain_pem=chain, sign=key.sign, now=datetime.now(UTC))
     signed = C2PACredentialSigner(source, claim_generator=GENERATOR).sign_bytes(
         facts(), encoded(ImageFormat.PNG), "image/png"
     )
@@ -160,8 +159,8 @@ def test_a_token_that_hangs_fails_the_others_in_time(key: PKCS11Key) -> None:
 
 
 def test_the_chain_of_another_key_is_told(ours: Identity, key: PKCS11Key) -> None:
-    chain = signing_chain(ours.keys.signer.certificate_chain_pem, now=NOW)
-    source = CallbackKeySource(certificate_chain_pem=chain.pem, sign=key.sign, now=NOW)
+    chain = signing_chain(ours.keys.signer.certificate_chain_pem, now=datetime.now(UTC))
+    source = CallbackKeySource(certificate_chain_pem=chain.pem, sign=key.sign, now=datetime.now(UTC))
     with pytest.raises(KeyMaterialError, match="does not verify with the certificate"):
         source.sign(b"x")
 

@@ -109,7 +109,7 @@ def running(ours: Identity, tls: MutualTLSFiles) -> Iterator[Running]:
 
 
 def source_of(key: RemoteKey) -> CallbackKeySource:
-    return CallbackKeySource(certificate_chain_pem=key.certificate_chain(), sign=key.sign, now=NOW)
+    return CallbackKeySource(certificate_chain_pem=key.certificate_chain(), sign=key.sign, now=datetime.now(UTC))
 
 
 # --- it works --------------------------------------------------------------------------------------------------------

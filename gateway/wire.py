@@ -133,6 +133,7 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
             "seed": generated.seed,
             "model": generated.generation.model.model_id,
             "manifest_label": outcome.signed.manifest_label,
+            "watermark_id": outcome.signed.marked.reading.image_id,
             "watermark_log10_p": round(outcome.signed.marked.reading.log10_p, 2),
             "credential_state": outcome.signed.credential.state.value,
             "ledger_index": outcome.receipt.index,

@@ -6,7 +6,8 @@
     (1) prompt      every prompt checker on every text, every image checker on the inputs, then the policy
     (2) generation  one batch from the model; with previews, what would be blocked anyway is not finished
     (3) image       every image checker, then the policy; then the visible label, if asked for
-    (4) watermark   embed the image id, encode, decode the encoded picture and read the id back
+    (4) watermark   embed the image id, encode, decode the encoded picture and read the id back; an edit that still
+                    carries the mark of its registered source keeps that one
     (5) provenance  sign the encoded bytes; verify the final bytes with our own trust list
     (6) ledger      store the bytes, append digests, verify the inclusion proof
     (7) respond     only a RecordedImage leaves
@@ -52,6 +53,8 @@ from guard.records import (
     ImageID,
     LabelMode,
     MarkedImage,
+    MarkReading,
+    Operation,
     Outcome,
     RecordedImage,
     Refusal,
@@ -235,15 +238,17 @@ class Gateway:
         return ClearedImage(generated=image, pixels=pixels, label=label, decision=decision)
 
     def _mark(self, cleared: ClearedImage) -> tuple[MarkedImage, bytes]:
-        """(4) Embed the id, encode, and read it back from the encoded picture."""
+        """(4) Embed the id, encode, and read it back from the encoded picture; never a mark over a mark of ours."""
+        carried = self._carried(cleared)
+        if carried is not None:
+            reading, encoded, as_seen = self._encoded(cleared, cleared.pixels)
+            if reading.image_id == carried and reading.log10_p <= PASSING_LOG10_P:
+                return MarkedImage(cleared=cleared, pixels=as_seen, reading=reading), encoded
         image_id = cleared.generated.image_id
-        marker = self._stages.watermarker
-        marked = marker.embed(cleared.pixels, image_id)
+        marked = self._stages.watermarker.embed(cleared.pixels, image_id)
         if marked.shape != cleared.pixels.shape or marked.dtype != cleared.pixels.dtype:
             raise ReadBackError(f"The marked picture has shape {marked.shape}, expected {cleared.pixels.shape}.")
-        encoded = encode(marked, cleared.generated.cleared.admitted.request.image_format)
-        as_seen = decode(encoded).rgb
-        reading = marker.detect(as_seen)
+        reading, encoded, as_seen = self._encoded(cleared, marked)
         if reading.image_id != image_id or not reading.log10_p <= PASSING_LOG10_P:
             raise ReadBackError(
                 f"The watermark did not read back: expected the image's id under p = 1e{PASSING_LOG10_P:.0f}, "
@@ -251,10 +256,23 @@ class Gateway:
             )
         return MarkedImage(cleared=cleared, pixels=as_seen, reading=reading), encoded
 
+    def _carried(self, cleared: ClearedImage) -> ImageID | None:
+        """Return the id of our mark that an edited picture still carries from its source, if it is registered here."""
+        if cleared.generated.cleared.admitted.request.operation is Operation.TEXT_TO_IMAGE:
+            return None
+        found = self._stages.watermarker.detect(cleared.pixels).image_id
+        known = found is not None and self._stages.ledger.registration(found) is not None
+        return found if known else None
+
+    def _encoded(self, cleared: ClearedImage, pixels: RGB8) -> tuple[MarkReading, bytes, RGB8]:
+        """Encode, decode as a viewer would, and read the mark."""
+        encoded = encode(pixels, cleared.generated.cleared.admitted.request.image_format)
+        as_seen = decode(encoded).rgb
+        return self._stages.watermarker.detect(as_seen), encoded, as_seen
+
     def _sign(self, marked: MarkedImage, encoded: bytes) -> SignedImage:
         """(5) Sign, then verify the final bytes as a stranger would, with our own trust list."""
         media_type = marked.cleared.generated.cleared.admitted.request.image_format.media_type
-        image_id = marked.cleared.generated.image_id
         signed = self._stages.signer.sign(marked, encoded=encoded, media_type=media_type)
         report = self._stages.reader.read(signed.data)
         if report.state is not CredentialState.TRUSTED:
@@ -262,7 +280,8 @@ class Gateway:
                 f"The manifest reads back as {report.state}, expected trusted ({', '.join(report.codes) or 'none'})."
             )
         bound = {binding.value for binding in report.soft_bindings}
-        if report.manifest_label != signed.manifest_label or image_id not in bound or report.ai_origin is not True:
+        mark_bound = marked.reading.image_id in bound
+        if report.manifest_label != signed.manifest_label or not mark_bound or report.ai_origin is not True:
             raise ReadBackError("The manifest that reads back is not the one that was written for this image.")
         return SignedImage(
             marked=marked,

@@ -308,7 +308,7 @@ class ClearedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedImage:
-    """Step (4): the watermark was embedded and decoded back."""
+    """Step (4): the watermark was embedded and decoded back; ``reading`` has another id when the source's was kept."""
 
     cleared: ClearedImage
     pixels: RGB8

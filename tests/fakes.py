@@ -136,7 +136,7 @@ class TrailerSigner:
     def sign(self, image: MarkedImage, *, encoded: bytes, media_type: str) -> SignedBytes:
         if self.error is not None:
             raise self.error
-        image_id = image.cleared.generated.image_id
+        image_id = image.reading.image_id
         manifest = json.dumps(
             {"label": f"urn:fake:{image_id}", "id": image_id, "digest": hashlib.sha256(encoded).hexdigest()}
         ).encode()

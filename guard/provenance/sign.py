@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from guard.credentials import SignedBytes, TimeStampOutcome
+from guard.credentials import SignedBytes, SoftBinding, TimeStampOutcome
 from guard.errors import SigningError, StageError
 from guard.interfaces import CredentialReader, KeySource
 from guard.iscc import image_code, soft_binding
@@ -249,8 +249,8 @@ class C2PACredentialSigner:
             model_name=model.name,
             model_revision=model.revision,
             model_id=model.model_id,
-            watermark_algorithm=image.reading.algorithm,
-            further_bindings=(soft_binding(image_code(image.pixels)),),
+            watermark_algorithm=image.reading.algorithm if image.reading.image_id == generated.image_id else None,
+            further_bindings=(*_carried(image), soft_binding(image_code(image.pixels))),
             edit=_EDITS.get(admitted.request.operation, EditOperation.EDITED),
             prompt=admitted.request.prompt if self._generator.prompts else "",
             negative_prompt=admitted.request.negative_prompt if self._generator.prompts else "",
@@ -258,6 +258,14 @@ class C2PACredentialSigner:
             training_use=self._generator.training_use,
             title=f"{generated.image_id}{ImageFormat(media_type.removeprefix('image/')).suffix}",
         )
+
+
+def _carried(image: MarkedImage) -> tuple[SoftBinding, ...]:
+    """Return the mark that an edit kept from its source, as a binding."""
+    found = image.reading.image_id
+    if found is None or found == image.cleared.generated.image_id:
+        return ()
+    return (SoftBinding(algorithm=image.reading.algorithm, value=found),)
 
 
 class _NativeWriteError(Exception):

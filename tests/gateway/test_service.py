@@ -316,6 +316,28 @@ def test_the_picture_that_an_edit_started_from_is_not_called_generated(service: 
     assert original["verdict"] == "NO_EVIDENCE", original["reasons"]
 
 
+def test_an_edit_of_our_own_picture_is_released_and_traced(service: Service, released: dict) -> None:
+    with service.client() as client:
+        source = client.get(released["url"]).content
+        height, width = np.asarray(Image.open(io.BytesIO(source))).shape[:2]
+        mask = np.zeros((height, width, 3), np.uint8)
+        mask[:24, :24] = 255
+        body = {
+            "prompt": "a red circle",
+            "operation": "inpainting",
+            "source_image": base64.b64encode(source).decode(),
+            "mask": base64.b64encode(encode(mask, ImageFormat.PNG)).decode(),
+            "strength": 1.0,
+            "steps": 4,
+        }
+        (edited,) = client.post("/v1/generate", json=body).json()["images"]
+        assert edited["credential_state"] == "trusted", edited
+        signed = client.get(edited["url"]).content
+        copy = io.BytesIO()
+        Image.open(io.BytesIO(signed)).convert("RGB").save(copy, "JPEG", quality=80)
+        assert upload(client, "/v1/detect", copy.getvalue(), families="watermark").json()["verdict"] == "PROVEN_AI"
+
+
 def test_generation_stops_when_the_caller_goes_away(service: Service) -> None:
     body = {"prompt": "a red circle", "count": 4, "steps": 150}
     with service.client() as client, pytest.raises(httpx.ReadTimeout):

@@ -23,8 +23,10 @@ from guard.pipeline import Gateway, released
 from guard.records import (
     RGB8,
     AdmittedRequest,
+    ClearedPrompt,
     Failure,
     Finding,
+    Generation,
     GenerationRequest,
     LabelMode,
     Operation,
@@ -303,3 +305,39 @@ def test_malformed_requests_raise_and_record_nothing(stages: Stages) -> None:
     with pytest.raises(RequestError, match="prompt is empty"):
         gateway(stages).generate(replace(REQUEST, prompt="   "))
     assert stages.ledger.bodies == []
+
+
+class Echo(PlainGenerator):
+    """Gives the source picture back: an edit that changes nothing."""
+
+    def generate(self, prompt: ClearedPrompt, *, hooks: GenerationHooks) -> Generation:
+        made = super().generate(prompt, hooks=hooks)
+        return replace(made, images=(prompt.admitted.request.source_image,))
+
+
+def edit_of(pixels: RGB8) -> GenerationRequest:
+    return replace(REQUEST, operation=Operation.IMAGE_TO_IMAGE, source_image=pixels, strength=0.1)
+
+
+def test_an_edit_of_our_own_picture_keeps_its_mark_instead_of_getting_a_second_one(stages: Stages) -> None:
+    first = only(stages)
+    stages = replace(stages, generators={"fake": Echo()})
+    second = only(stages, edit_of(first.signed.marked.pixels))
+    assert isinstance(second, RecordedImage)
+    assert second.image_id != first.image_id
+    assert second.signed.marked.reading.image_id == first.image_id
+    np.testing.assert_array_equal(second.signed.marked.pixels, first.signed.marked.pixels)
+    assert stages.ledger.registrations[second.image_id].sha256 == second.signed.sha256
+
+
+def test_a_mark_that_is_not_registered_here_is_not_kept(stages: Stages) -> None:
+    first = only(stages)
+    stages.ledger.registrations.clear()
+    second = only(replace(stages, generators={"fake": Echo()}), edit_of(first.signed.marked.pixels))
+    assert second.signed.marked.reading.image_id == second.image_id != first.image_id
+
+
+def test_a_text_prompt_never_takes_over_a_mark(stages: Stages) -> None:
+    first = only(stages)
+    again = only(stages)
+    assert again.signed.marked.reading.image_id == again.image_id != first.image_id

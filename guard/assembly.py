@@ -216,7 +216,7 @@ class Core:
             watermarker=self.watermarker,
             labeller=BadgeLabeller(),
             signer=self.signer,
-            reader=self.own_reader,
+            reader=self.reader,
             ledger=self.ledger,
             clock=self.clock,
             open_picture=self.open_picture,
@@ -227,7 +227,7 @@ class Core:
     @cached_property
     def recovery(self) -> ManifestRecovery:
         """Return the search for the manifests of stripped copies. Raises KeyMaterialError without keys."""
-        return ManifestRecovery(watermarker=self.watermarker, ledger=self.ledger, reader=self.reader)
+        return ManifestRecovery(watermarker=self.watermarker, ledger=self.ledger, reader=self.own_reader)
 
     @cached_property
     def self_test(self) -> SelfTest:

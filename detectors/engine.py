@@ -89,7 +89,7 @@ class DetectionEngine:
             upload: decoded under limits.
             families: only these families; None means all that the policy enables.
         """
-        chosen = [d for d in self._detectors if families is None or d.family in families]
+        chosen = self._chosen(families)
         started = [(detector, self._pool.submit(detector.examine, upload)) for detector in chosen]  # (1)
         results = [_collect(detector, future) for detector, future in started]
         height, width = upload.pixels.shape[:2]
@@ -106,15 +106,18 @@ class DetectionEngine:
 
     def illustrate(self, upload: Upload, *, families: frozenset[Family] | None = None) -> tuple[Picture, ...]:
         """Return pictures of what the enabled detectors looked at, for a report page; a broken one is left out."""
-        chosen = [d for d in self._detectors if families is None or d.family in families]
         found: list[Picture] = []
-        for detector in chosen:
+        for detector in self._chosen(families):
             if isinstance(detector, Illustrator):
                 try:
                     found += detector.illustrate(upload)
                 except GuardError:  # the report has the detector's own Failed; a missing picture adds nothing
                     continue
         return tuple(found)
+
+    def _chosen(self, families: frozenset[Family] | None) -> list[Detector]:
+        """Return the enabled detectors of these families; None means all."""
+        return [d for d in self._detectors if families is None or d.family in families]
 
 
 def _collect(detector: Detector, future: Future[Evidence | Skipped]) -> DetectorResult:

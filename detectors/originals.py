@@ -34,22 +34,20 @@ class RegistryLookup:
 
     def by_image_id(self, image_id: ImageID) -> Original | None:
         """Return the original registered under a watermark id, or None."""
-        return self._describe(self._ledger.registration(image_id))
+        registration = self._ledger.registration(image_id)
+        return None if registration is None else self._describe(registration)
 
     def by_sha256(self, sha256: str) -> Original | None:
         """Return the original whose released bytes have this digest, or None."""
-        return self._describe(self._ledger.find_sha256(sha256))
+        registration = self._ledger.find_sha256(sha256)
+        return None if registration is None else self._describe(registration)
 
     def most_similar(self, pdq: str, *, max_distance: int) -> tuple[Original, int] | None:
         """Return the original nearest to a PDQ hash and its distance in bits of 256, or None when none is near."""
-        for registration, distance in self._ledger.find_similar(pdq, max_distance=max_distance):
-            described = self._describe(registration)
-            return None if described is None else (described, distance)
-        return None
+        rows = self._ledger.find_similar(pdq, max_distance=max_distance)
+        return (self._describe(rows[0][0]), rows[0][1]) if rows else None
 
-    def _describe(self, registration: Registration | None) -> Original | None:
-        if registration is None:
-            return None
+    def _describe(self, registration: Registration) -> Original:
         try:
             credential = self._reader.read_stored_manifest(registration.manifest, self._stand_in).report
         except StageError as exc:  # that the picture is ours does not depend on what its manifest says

@@ -129,9 +129,18 @@ def pdq_variants(pixels: RGB8) -> tuple[str, ...]:
     Raises:
         UnsupportedMediaError: not (H, W, 3) uint8.
     """
+    return pdq_search(pixels)[0]
+
+
+def pdq_search(pixels: RGB8) -> tuple[tuple[str, ...], int]:
+    """Return the hashes of ``pdq_variants`` and their PDQ quality, 0..100: what a search needs, without the rest.
+
+    Raises:
+        UnsupportedMediaError: not (H, W, 3) uint8.
+    """
     _check(pixels)
-    hashes, _ = pdqhash.compute_dihedral(_shrunk(pixels))
-    return tuple(_hex(bits) for bits in hashes)
+    hashes, quality = pdqhash.compute_dihedral(_shrunk(pixels))
+    return tuple(_hex(bits) for bits in hashes), int(quality)
 
 
 def pdq_distance(first: str, second: str) -> int:

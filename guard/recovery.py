@@ -28,8 +28,7 @@ from guard.fingerprint import (
     Comparison,
     Match,
     compare,
-    fingerprints,
-    pdq_variants,
+    pdq_search,
 )
 from guard.interfaces import LedgerStore, Registration, Watermarker
 from guard.media import encode
@@ -136,10 +135,11 @@ class ManifestRecovery:
 
     def _lookalikes(self, pixels: RGB8) -> Iterator[tuple[Registration, Comparison]]:
         """Yield registered pictures that the copy is confirmed to show, nearest first."""
-        if fingerprints(pixels).pdq_quality < self._min_quality:
+        variants, quality = pdq_search(pixels)
+        if quality < self._min_quality:
             return  # too plain a picture: its hash would meet many others
         seen: dict[str, tuple[int, Registration, Geometry]] = {}
-        for geometry, pdq in zip(VARIANTS, pdq_variants(pixels), strict=True):
+        for geometry, pdq in zip(VARIANTS, variants, strict=True):
             for registration, distance in self._ledger.find_similar(pdq, max_distance=self._max_distance):
                 known = seen.get(registration.image_id)
                 if known is None or distance < known[0]:

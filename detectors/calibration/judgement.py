@@ -13,7 +13,8 @@ from detectors.calibration.card import CalibrationCard
 from detectors.calibration.domain import outside_domain
 from detectors.calibration.words import base_rate_note, verbal
 from detectors.crops import Crop, choose_crops, resaved
-from detectors.evidence import Observation
+from detectors.evidence import Direction, Evidence, Grade, Observation, Skipped
+from detectors.interfaces import Detector
 from detectors.upload import Upload
 
 RESAVE_QUALITY = 85
@@ -40,6 +41,49 @@ class Judgement:
     score: float
     llr_nats: float
     observations: tuple[Observation, ...]
+
+
+def skipped(detector: Detector, reason: str) -> Skipped:
+    """Return that a pixel detector did not look at a picture, and why."""
+    return Skipped(
+        id=detector.id,
+        version=detector.version,
+        family=detector.family,
+        technique=detector.technique,
+        reason=reason,
+    )
+
+
+def pixel_evidence(
+    detector: Detector,
+    judged: Judgement,
+    *,
+    reason: str,
+    observations: tuple[Observation, ...] = (),
+    generator_shares: tuple[tuple[str, float], ...] = (),
+) -> Evidence:
+    """Return a judgement as evidence: calibrated and never more than neutral by itself, since pixels prove nothing.
+
+    Args:
+        detector: whose it is.
+        judged: what it makes of the picture.
+        reason: one sentence for people.
+        observations: what this detector adds to those of the judgement.
+        generator_shares: (family, share) where it names any.
+    """
+    return Evidence(
+        id=detector.id,
+        version=detector.version,
+        family=detector.family,
+        technique=detector.technique,
+        grade=Grade.NEUTRAL,
+        direction=Direction.AI if judged.llr_nats > 0 else Direction.NONE,
+        reason=reason,
+        raw_score=judged.score,
+        llr_nats=judged.llr_nats,
+        generator_shares=generator_shares,
+        observations=(*judged.observations, *observations),
+    )
 
 
 def judge_crops(upload: Upload, card: CalibrationCard, scorer: Scorer) -> Judgement | str:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration.domain import outside_domain
-from detectors.calibration.judgement import judge_crops
+from detectors.calibration.judgement import judge_crops, pixel_evidence, skipped
 from detectors.crops import Crop, choose_crops
-from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Picture, Skipped, Technique
+from detectors.evidence import Evidence, Family, Observation, Picture, Skipped, Technique
 from detectors.learned.heat_map import CAPTION, heat_picture, window_scores
 from detectors.scoring import ScoringModel
 from detectors.upload import Upload
@@ -44,22 +44,14 @@ class ArtefactNetworkDetector:
         """Return a calibrated ratio, or why the picture is outside the domain."""
         judged = judge_crops(upload, self._model.card, self._scores)
         if isinstance(judged, str):
-            return Skipped(
-                id=self.id, version=self.version, family=self.family, technique=self.technique, reason=judged
-            )
+            return skipped(self, judged)
         shares = self.family_shares(judged.crops) if judged.llr_nats >= ATTRIBUTED_FROM_NATS else ()
-        return Evidence(
-            id=self.id,
-            version=self.version,
-            family=self.family,
-            technique=self.technique,
-            grade=Grade.NEUTRAL,
-            direction=Direction.AI if judged.llr_nats > 0 else Direction.NONE,
+        return pixel_evidence(
+            self,
+            judged,
             reason=_reason(judged.llr_nats),
-            raw_score=judged.score,
-            llr_nats=judged.llr_nats,
+            observations=tuple(_shares_shown(shares)),
             generator_shares=shares,
-            observations=(*judged.observations, *_shares_shown(shares)),
         )
 
     def illustrate(self, upload: Upload) -> tuple[Picture, ...]:

@@ -7,9 +7,9 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration.judgement import judge_crops
+from detectors.calibration.judgement import judge_crops, pixel_evidence, skipped
 from detectors.crops import Crop
-from detectors.evidence import Direction, Evidence, Family, Grade, Skipped, Technique
+from detectors.evidence import Evidence, Family, Skipped, Technique
 from detectors.scoring import ScoringModel
 from detectors.upload import Upload
 
@@ -46,21 +46,10 @@ class ProbeDetector:
         """Return a calibrated ratio, or why the picture is outside the probe's domain."""
         judged = judge_crops(upload, self._model.card, self._scores)
         if isinstance(judged, str):
-            return Skipped(
-                id=self.id, version=self.version, family=self.family, technique=self.technique, reason=judged
-            )
+            return skipped(self, judged)
         side = "generated" if judged.llr_nats > 0 else "real"
-        return Evidence(
-            id=self.id,
-            version=self.version,
-            family=self.family,
-            technique=self.technique,
-            grade=Grade.NEUTRAL,
-            direction=Direction.AI if judged.llr_nats > 0 else Direction.NONE,
-            reason=f"Your own probe finds the picture closer to those that were labelled {side}.",
-            raw_score=judged.score,
-            llr_nats=judged.llr_nats,
-            observations=judged.observations,
+        return pixel_evidence(
+            self, judged, reason=f"Your own probe finds the picture closer to those that were labelled {side}."
         )
 
     def _scores(self, crops: tuple[Crop, ...]) -> NDArray[np.float32]:

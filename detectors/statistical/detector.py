@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration.domain import outside_domain
-from detectors.calibration.judgement import judge_crops
+from detectors.calibration.judgement import judge_crops, pixel_evidence, skipped
 from detectors.crops import Crop, choose_crops
-from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Picture, Skipped, Technique
+from detectors.evidence import Evidence, Family, Observation, Picture, Skipped, Technique
 from detectors.scoring import ScoringModel
 from detectors.statistical.features import GROUPS, feature_vector
 from detectors.statistical.pictures import RESIDUAL_CAPTION, SPECTRUM_CAPTION, residual_picture, spectrum_picture
@@ -41,20 +41,9 @@ class PixelStatisticsDetector:
 
         judged = judge_crops(upload, self._model.card, score)
         if isinstance(judged, str):
-            return Skipped(
-                id=self.id, version=self.version, family=self.family, technique=self.technique, reason=judged
-            )
-        return Evidence(
-            id=self.id,
-            version=self.version,
-            family=self.family,
-            technique=self.technique,
-            grade=Grade.NEUTRAL,
-            direction=Direction.AI if judged.llr_nats > 0 else Direction.NONE,
-            reason=_reason(judged.llr_nats),
-            raw_score=judged.score,
-            llr_nats=judged.llr_nats,
-            observations=(*judged.observations, *self._groups(outputs[0][1])),
+            return skipped(self, judged)
+        return pixel_evidence(
+            self, judged, reason=_reason(judged.llr_nats), observations=tuple(self._groups(outputs[0][1]))
         )
 
     def illustrate(self, upload: Upload) -> tuple[Picture, ...]:

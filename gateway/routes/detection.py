@@ -64,7 +64,7 @@ def detect(
     metrics.verdicts.labels(report.verdict.value).inc()
     _log.info("verdict", verdict=report.verdict.value, sha256=report.sha256, caller=caller.name)
     if report_format == "html":
-        pictures = runtime.engine.illustrate(upload, families=frozenset(families) if families else None)
+        pictures = runtime.engine.illustrate(upload, families=families)
         page = render_html(report, pixels=upload.pixels, pictures=pictures)
         return Response(page, media_type="text/html; charset=utf-8")
     if report_format == "text":

@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from guard.fingerprint import MIN_QUALITY, PDQ_BITS, SAME_PDQ, fingerprints, pdq_variants
+from guard.fingerprint import MIN_QUALITY, PDQ_BITS, SAME_PDQ, pdq_search
 from guard.ledger.similar_index import SimilarIndex
 from guard.protected_set.entry import ProtectedEntry
 from guard.protected_set.similarity import SimilarityRule, matrix_of
@@ -85,9 +85,10 @@ class ProtectedSetChecker:
     def _copies(self, known: _Known, pixels: RGB8) -> dict[str, tuple[int, ProtectedEntry]]:
         """Return list -> (differing bits, entry) of the nearest copy."""
         nearest: dict[str, tuple[int, ProtectedEntry]] = {}
-        if fingerprints(pixels).pdq_quality < MIN_QUALITY:
+        variants, quality = pdq_search(pixels)
+        if quality < MIN_QUALITY:
             return nearest
-        for pdq in pdq_variants(pixels):
+        for pdq in variants:
             for number, distance in known.hashes.search(bytes.fromhex(pdq), max_distance=self._max_distance):
                 entry = self._store.entry(number)
                 if entry is not None and distance < nearest.get(entry.list_name, (PDQ_BITS, entry))[0]:

@@ -187,6 +187,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.records",
         "detectors.evidence",
         "detectors.upload",
+        "detectors.interfaces",
         "detectors.crops",
     ],
     "detectors.scoring": ["guard.errors", "guard.inference", "guard.weights", "detectors.calibration"],

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from guard.admission import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT_CHARS, MAX_STEPS
 from guard.errors import RequestError
-from guard.media import MAX_BYTES, DecodedImage
+from guard.kept_metadata import KeptMetadata
+from guard.media import MAX_BYTES
+from guard.picture_file import PictureFile
 from guard.records import (
     Failure,
     GenerationRequest,
@@ -70,12 +72,12 @@ class GenerateBody(BaseModel):
     image_format: ImageFormat = ImageFormat.PNG
     response_format: Literal["url", "b64_json"] = Field("url", description="Fetch each image by URL, or inline.")
 
-    def to_request(self, *, tenant: str, decoder: Callable[[bytes], DecodedImage]) -> GenerationRequest:
+    def to_request(self, *, tenant: str, decoder: Callable[[bytes], PictureFile]) -> GenerationRequest:
         """Return the request as a record.
 
         Args:
             tenant: whose request it is.
-            decoder: decodes an uploaded picture, in a killable worker where it is a stranger's.
+            decoder: takes an uploaded picture apart, in a killable worker where it is a stranger's.
 
         Raises:
             RequestError: a picture is not base64, or the operation takes none.
@@ -88,13 +90,15 @@ class GenerateBody(BaseModel):
             )
         source_bytes = _from_base64(self.source_image, "source_image")
         mask_bytes = _from_base64(self.mask, "mask")
+        source = decoder(source_bytes) if source_bytes else None
         return GenerationRequest(
             prompt=self.prompt,
             prompt_2=self.prompt_2,
             negative_prompt=self.negative_prompt,
             operation=self.operation,
-            source_image=decoder(source_bytes).rgb if source_bytes else None,
+            source_image=source.rgb if source else None,
             source_bytes=source_bytes,
+            source_metadata=source.kept if source else KeptMetadata(),
             mask=decoder(mask_bytes).rgb.max(axis=2) if mask_bytes else None,
             strength=self.strength,
             width=self.width,

@@ -9,7 +9,10 @@ import math
 import re
 from collections.abc import Collection
 
+import numpy as np
+
 from guard.errors import RequestError
+from guard.picture_file import write_with_metadata
 from guard.records import GenerationRequest, Operation
 from guard.tenant import TENANT_PATTERN
 
@@ -68,6 +71,10 @@ def check_form(request: GenerationRequest, *, models: Collection[str], min_side:
             raise RequestError("inpainting needs a mask: white where the picture is repainted.")
         if request.source_image is not None and request.mask.shape != request.source_image.shape[:2]:
             raise RequestError("The mask must have the same width and height as the source image.")
+    if needs_source:  # known only when written: now, before the model has run
+        write_with_metadata(
+            np.zeros((1, 1, 3), np.uint8), request.source_metadata.of_a_new_picture(), request.image_format
+        )
 
 
 def _check_sides(request: GenerationRequest, min_side: int) -> None:

@@ -305,6 +305,7 @@ def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Q
         clock=shared.clock,
         quarantine=quarantine,
         preview_at=preview.at if preview is not None else (),
+        foreign_marks=foreign_mark_readers(),
     )
     return Gateway(stages, random_bytes=secrets.token_bytes, on_close=None if core else shared.close)
 

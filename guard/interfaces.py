@@ -153,6 +153,28 @@ class KeySource(Protocol):
         ...
 
 
+class ForeignMark(Protocol):
+    """A mark of others, as far as signing needs to know it."""
+
+    @property
+    def scheme(self) -> str:
+        """Name of the scheme."""
+        ...
+
+    @property
+    def payload(self) -> str:
+        """What it says, hex digits."""
+        ...
+
+
+class ForeignMarkReader(Protocol):
+    """Reads a watermark of others."""
+
+    def read(self, pixels: RGB8) -> ForeignMark | None:
+        """Return the mark found in (H, W, 3) uint8, or None."""
+        ...
+
+
 class CredentialSigner(Protocol):
     """Writes the signed manifest into the encoded picture."""
 

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from guard.errors import RequestError, UnsupportedMediaError
+from guard.kept_metadata import KeptMetadata
 from guard.media import READABLE, decode
-from guard.records import RGB8
+from guard.records import RGB8, ImageFormat
 
 WRITABLE = {
     "image/png": "PNG",
@@ -38,32 +39,6 @@ _OPAQUE = frozenset({"image/jpeg"})
 _QUALITY = 95
 _ORIENTATION = 0x0112
 _XMP_KEY = "XML:com.adobe.xmp"
-_ORIGIN_HINTS = (b"digitalsourcetype", b"aigc")
-"""Lower-case names under which files state how they were made: IPTC's property and China's label (GB 45438-2025)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptMetadata:
-    """What is carried over to the new file.
-
-    Attributes:
-        exif: EXIF block as Pillow gives it; the orientation is reset, since pixels are turned upright.
-        xmp: XMP packet.
-        resources: Photoshop image resources of a JPEG (8BIM number -> bytes), among them IPTC-IIM.
-        texts: PNG text chunks, (keyword, text).
-    """
-
-    exif: bytes = b""
-    xmp: bytes = b""
-    resources: tuple[tuple[int, bytes], ...] = ()
-    texts: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def states_origin(self) -> bool:
-        """Return whether a field states how the picture was made (digital source type, AIGC label)."""
-        parts = [self.exif, self.xmp, *(value for _, value in self.resources)]
-        parts += [f"{key}={value}".encode("utf-8", "replace") for key, value in self.texts]
-        return any(hint in part.lower() for part in parts for hint in _ORIGIN_HINTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +69,12 @@ def open_picture(data: bytes) -> PictureFile:
     if alpha is not None and bool((alpha == 255).all()):
         alpha = None
     return PictureFile(rgb=decoded.rgb, alpha=alpha, media_type=decoded.media_type, kept=_kept(data))
+
+
+def write_with_metadata(pixels: RGB8, kept: KeptMetadata, image_format: ImageFormat) -> bytes:
+    """Encode (H, W, 3) uint8 without transparency, with metadata. Raises RequestError when that does not fit."""
+    whole = PictureFile(rgb=pixels, alpha=None, media_type=image_format.media_type, kept=kept)
+    return write_picture(pixels, whole, image_format.media_type)
 
 
 def write_picture(pixels: RGB8, picture: PictureFile, media_type: str) -> bytes:

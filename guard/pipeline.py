@@ -7,7 +7,7 @@
     (2) generation  one batch from the model; with previews, what would be blocked anyway is not finished
     (3) image       every image checker, then the policy; then the visible label, if asked for
     (4) watermark   embed the image id, encode, decode the encoded picture and read the id back; an edit that still
-                    carries the mark of its registered source keeps that one
+                    carries the mark of its registered source keeps that one, and names other makers' marks
     (5) provenance  sign the encoded bytes; verify the final bytes with our own trust list
     (6) ledger      store the bytes, append digests, verify the inclusion proof
     (7) respond     only a RecordedImage leaves
@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from guard.admission import check_form
+from guard.carried_marks import foreign_bindings
 from guard.check_runner import CheckRunner
 from guard.credentials import CredentialState
 from guard.early_check import EarlyCheck
@@ -38,7 +39,8 @@ from guard.errors import (
 from guard.fingerprint import fingerprints
 from guard.interfaces import GenerationHooks, Registration
 from guard.ledger.entry import Circumstances, failure_body, refusal_body, release_body
-from guard.media import decode, encode, sha256_hex
+from guard.media import decode, sha256_hex
+from guard.picture_file import write_with_metadata
 from guard.records import (
     RGB8,
     AdmittedRequest,
@@ -53,7 +55,6 @@ from guard.records import (
     ImageID,
     LabelMode,
     MarkedImage,
-    MarkReading,
     Operation,
     Outcome,
     RecordedImage,
@@ -241,20 +242,21 @@ class Gateway:
         """(4) Embed the id, encode, and read it back from the encoded picture; never a mark over a mark of ours."""
         carried = self._carried(cleared)
         if carried is not None:
-            reading, encoded, as_seen = self._encoded(cleared, cleared.pixels)
-            if reading.image_id == carried and reading.log10_p <= PASSING_LOG10_P:
-                return MarkedImage(cleared=cleared, pixels=as_seen, reading=reading), encoded
+            kept, encoded = self._encoded(cleared, cleared.pixels)
+            if kept.reading.image_id == carried and kept.reading.log10_p <= PASSING_LOG10_P:
+                return kept, encoded
         image_id = cleared.generated.image_id
-        marked = self._stages.watermarker.embed(cleared.pixels, image_id)
-        if marked.shape != cleared.pixels.shape or marked.dtype != cleared.pixels.dtype:
-            raise ReadBackError(f"The marked picture has shape {marked.shape}, expected {cleared.pixels.shape}.")
-        reading, encoded, as_seen = self._encoded(cleared, marked)
+        pixels = self._stages.watermarker.embed(cleared.pixels, image_id)
+        if pixels.shape != cleared.pixels.shape or pixels.dtype != cleared.pixels.dtype:
+            raise ReadBackError(f"The marked picture has shape {pixels.shape}, expected {cleared.pixels.shape}.")
+        marked, encoded = self._encoded(cleared, pixels)
+        reading = marked.reading
         if reading.image_id != image_id or not reading.log10_p <= PASSING_LOG10_P:
             raise ReadBackError(
                 f"The watermark did not read back: expected the image's id under p = 1e{PASSING_LOG10_P:.0f}, "
                 f"got {'another id' if reading.image_id else 'no id'} at log10 p = {reading.log10_p:.1f}."
             )
-        return MarkedImage(cleared=cleared, pixels=as_seen, reading=reading), encoded
+        return marked, encoded
 
     def _carried(self, cleared: ClearedImage) -> ImageID | None:
         """Return the id of our mark that an edited picture still carries from its source, if it is registered here."""
@@ -264,11 +266,18 @@ class Gateway:
         known = found is not None and self._stages.ledger.registration(found) is not None
         return found if known else None
 
-    def _encoded(self, cleared: ClearedImage, pixels: RGB8) -> tuple[MarkReading, bytes, RGB8]:
-        """Encode, decode as a viewer would, and read the mark."""
-        encoded = encode(pixels, cleared.generated.cleared.admitted.request.image_format)
+    def _encoded(self, cleared: ClearedImage, pixels: RGB8) -> tuple[MarkedImage, bytes]:
+        """Encode with what goes on of the source's metadata, decode as a viewer would, and read the marks."""
+        request = cleared.generated.cleared.admitted.request
+        encoded = write_with_metadata(pixels, request.source_metadata.of_a_new_picture(), request.image_format)
         as_seen = decode(encoded).rgb
-        return self._stages.watermarker.detect(as_seen), encoded, as_seen
+        edited = request.operation is not Operation.TEXT_TO_IMAGE
+        return MarkedImage(
+            cleared=cleared,
+            pixels=as_seen,
+            reading=self._stages.watermarker.detect(as_seen),
+            foreign=foreign_bindings(as_seen, self._stages.foreign_marks) if edited else (),
+        ), encoded
 
     def _sign(self, marked: MarkedImage, encoded: bytes) -> SignedImage:
         """(5) Sign, then verify the final bytes as a stranger would, with our own trust list."""
@@ -290,6 +299,7 @@ class Gateway:
             media_type=media_type,
             manifest=signed.manifest,
             manifest_label=signed.manifest_label,
+            time_stamp=signed.time_stamp,
             credential=report,
             fingerprints=fingerprints(marked.pixels),
         )

@@ -16,7 +16,8 @@ from typing import NewType, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from guard.credentials import CredentialReport
+from guard.credentials import CredentialReport, SoftBinding, TimeStampOutcome
+from guard.kept_metadata import KeptMetadata
 
 ImageID = NewType("ImageID", str)
 """16 lower-case hex digits: 64 random bits; the same id is in the watermark, the manifest and the ledger."""
@@ -80,6 +81,7 @@ class GenerationRequest:
         negative_prompt: text, may be empty; checked like the prompt.
         source_image: decoded input of image-to-image and inpainting.
         source_bytes: the uploaded file behind ``source_image``, kept for its credentials.
+        source_metadata: of that file, as far as it goes on with the result.
         mask: (H, W) uint8, 255 = repaint; inpainting only.
         strength: 0..1, share of the schedule that is redone; image-to-image and inpainting only.
         width, height: pixels, or None for the model's native size.
@@ -97,6 +99,7 @@ class GenerationRequest:
     operation: Operation = Operation.TEXT_TO_IMAGE
     source_image: RGB8 | None = None
     source_bytes: bytes | None = None
+    source_metadata: KeptMetadata = field(default_factory=KeptMetadata)
     mask: NDArray[np.uint8] | None = None
     strength: float | None = None
     width: int | None = None
@@ -308,11 +311,15 @@ class ClearedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedImage:
-    """Step (4): the watermark was embedded and decoded back; ``reading`` has another id when the source's was kept."""
+    """Step (4): the watermark was embedded and decoded back; ``reading`` has another id when the source's was kept.
+
+    ``foreign`` are marks of other makers that an edit still carries beside ours.
+    """
 
     cleared: ClearedImage
     pixels: RGB8
     reading: MarkReading
+    foreign: tuple[SoftBinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +332,7 @@ class SignedImage:
     media_type: str
     manifest: bytes
     manifest_label: str
+    time_stamp: TimeStampOutcome
     credential: CredentialReport
     fingerprints: Fingerprints
 

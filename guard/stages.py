@@ -10,6 +10,7 @@ from guard.interfaces import (
     CredentialReader,
     CredentialSigner,
     DecisionMaker,
+    ForeignMarkReader,
     ImageChecker,
     ImageGenerator,
     ImageStore,
@@ -34,6 +35,7 @@ class Stages:
     """One implementation for each step; built by ``guard/assembly.py`` or by a test.
 
     Attributes:
+        foreign_marks: readers of other makers' marks, asked where a model changed a picture.
         preview_at: shares of the denoising steps after which the image checkers look at previews.
     """
 
@@ -51,3 +53,4 @@ class Stages:
     clock: Clock
     quarantine: Quarantine | None = None
     preview_at: tuple[float, ...] = ()
+    foreign_marks: Sequence[ForeignMarkReader] = ()

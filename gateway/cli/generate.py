@@ -107,7 +107,8 @@ def _pictures(source: Path | None, mask: Path | None, opened: Runtime) -> dict[s
     pictures: dict[str, Any] = {}
     if source is not None:
         pictures["source_bytes"] = read_file(source)
-        pictures["source_image"] = opened.decode(pictures["source_bytes"]).rgb
+        opened_source = opened.core.open_picture(pictures["source_bytes"])
+        pictures |= {"source_image": opened_source.rgb, "source_metadata": opened_source.kept}
     if mask is not None:
         pictures["mask"] = opened.decode(read_file(mask)).rgb.max(axis=2)
     return pictures

@@ -69,7 +69,7 @@ def generate(
     A refusal is a normal answer (200). When every image failed, the answer is a problem.
     """
     with _place(runtime, metrics):
-        asked = body.to_request(tenant=caller.tenant, decoder=runtime.decode)
+        asked = body.to_request(tenant=caller.tenant, decoder=runtime.core.open_picture)
         hooks = GenerationHooks(should_cancel=lambda: from_thread.run(request.is_disconnected))
         result = runtime.gateway.generate(asked, hooks=hooks)
     _count(metrics, result)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from guard.credentials import SoftBinding
+from guard.credentials import SoftBinding, TimeStampOutcome
 from guard.errors import LedgerError
 from guard.interfaces import Registration
 from guard.ledger.canonical_json import canonical_bytes
@@ -42,6 +42,7 @@ class SigningFacts:
         operation: ``generated``, ``edited`` or ``imported``.
         sha256: of the final bytes.
         manifest: the manifest store.
+        time_stamp: whether the signature carries the time of the operator's authority.
         size: (width, height) in pixels; None for media other than still pictures.
         reading: the mark that was embedded and read back; None when none was.
         carried: the mark that the file carried already, or None.
@@ -55,6 +56,7 @@ class SigningFacts:
     media_type: str
     manifest: bytes
     manifest_label: str
+    time_stamp: TimeStampOutcome
     size: tuple[int, int] | None
     label: LabelMode
     reading: MarkReading | None
@@ -85,7 +87,7 @@ def release_body(signed: SignedImage, *, at: datetime, timings_s: Mapping[str, f
             "height": height,
             "label": cleared.label.value,
         },
-        "manifest": {"sha256": hashlib.sha256(signed.manifest).hexdigest(), "label": signed.manifest_label},
+        "manifest": _manifest(signed.manifest, signed.manifest_label, signed.time_stamp),
         "registration_sha256": registry_digest(
             image_id=generated.image_id,
             sha256=signed.sha256,
@@ -101,6 +103,7 @@ def release_body(signed: SignedImage, *, at: datetime, timings_s: Mapping[str, f
             "algorithm": signed.marked.reading.algorithm,
             "log10_p": float(signed.marked.reading.log10_p),
         },
+        "foreign_marks": [_binding(mark) for mark in signed.marked.foreign],
         "model": _card(generated.generation.model),
         "verdicts": [_verdict("prompt", prompt.decision), _verdict("image", cleared.decision)],
         "timings_ms": _milliseconds(timings_s),
@@ -161,14 +164,22 @@ def signing_body(facts: SigningFacts, registration: Registration | None, *, at: 
             "height": facts.size[1] if facts.size else None,
             "label": facts.label.value,
         },
-        "manifest": {"sha256": hashlib.sha256(facts.manifest).hexdigest(), "label": facts.manifest_label},
+        "manifest": _manifest(facts.manifest, facts.manifest_label, facts.time_stamp),
         "registration_sha256": None if registration is None else registration_digest(registration),
         "watermark": None if mark is None else {"algorithm": mark.algorithm, "log10_p": float(mark.log10_p)},
-        "carried_mark": None
-        if facts.carried is None
-        else {"algorithm": facts.carried.algorithm, "value": facts.carried.value},
+        "carried_mark": None if facts.carried is None else _binding(facts.carried),
         "model": None if facts.model is None else _card(facts.model),
     }
+
+
+def _manifest(manifest: bytes, label: str, time_stamp: TimeStampOutcome) -> dict[str, str]:
+    """Return what an entry says of a manifest store."""
+    return {"sha256": hashlib.sha256(manifest).hexdigest(), "label": label, "time_stamp": time_stamp.value}
+
+
+def _binding(mark: SoftBinding) -> dict[str, str]:
+    """Return what an entry says of a mark that was there before ours."""
+    return {"algorithm": mark.algorithm, "value": mark.value}
 
 
 def deletion_body(*, at: datetime, image_id: ImageID, tenant: str, reason: str) -> dict[str, Any]:

@@ -100,6 +100,9 @@ class _CarriedMark(_Model):
 class _Manifest(_Model):
     sha256: _Sha256
     label: _Label
+    time_stamp: Literal["not_configured", "stamped", "signed_without"] | None = (
+        None  # entries before 23 Nov 2026 lack it
+    )
 
 
 class _Entry(_Model):
@@ -118,6 +121,7 @@ class _Release(_Entry):
     manifest: _Manifest
     registration_sha256: _Sha256
     watermark: _Watermark
+    foreign_marks: Annotated[list[_CarriedMark], Field(max_length=8)] = []  # entries before 23 Nov 2026 lack it
     model: _ModelCard
     verdicts: Annotated[list[_Verdict], Field(min_length=1, max_length=8)]
     timings_ms: dict[_Name, _Milliseconds]

@@ -261,11 +261,11 @@ class C2PACredentialSigner:
 
 
 def _carried(image: MarkedImage) -> tuple[SoftBinding, ...]:
-    """Return the mark that an edit kept from its source, as a binding."""
+    """Return the marks that an edit kept from its source, as bindings."""
     found = image.reading.image_id
     if found is None or found == image.cleared.generated.image_id:
-        return ()
-    return (SoftBinding(algorithm=image.reading.algorithm, value=found),)
+        return image.foreign
+    return (SoftBinding(algorithm=image.reading.algorithm, value=found), *image.foreign)
 
 
 class _NativeWriteError(Exception):

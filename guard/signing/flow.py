@@ -19,8 +19,9 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from guard.carried_marks import foreign_bindings
 from guard.credentials import CredentialReport, CredentialState, SignedBytes, SoftBinding
 from guard.errors import MediaError, MediaTooLargeError, ReadBackError, RequestError
 from guard.fingerprint import fingerprints
@@ -112,8 +113,7 @@ class FileSigner:
         ours = self._parts.watermarker.detect(pixels)
         if ours.image_id is not None:
             return SoftBinding(algorithm=ours.algorithm, value=ours.image_id)
-        theirs = next((found for reader in self._parts.foreign_marks if (found := reader.read(pixels))), None)
-        return None if theirs is None else SoftBinding(algorithm="/".join(theirs.scheme.split()), value=theirs.payload)
+        return next(iter(foreign_bindings(pixels, self._parts.foreign_marks)), None)
 
     def _prepare(self, request: SigningRequest, opened: _Opened, image_id: ImageID) -> _Prepared:
         """(2) Label, (3) mark, encode, decode and read back; leaves bytes alone where nothing is to change."""
@@ -126,6 +126,8 @@ class FileSigner:
             pixels = self._parts.labeller.apply(pixels, mode=request.label)
         if marks:
             pixels = self._parts.watermarker.embed(pixels, image_id)
+        if request.kind is ManifestKind.EDITED:
+            picture = replace(picture, kept=picture.kept.after_a_model())
         encoded = write_picture(pixels, picture, target)
         as_seen = self._parts.open_picture(encoded).rgb
         reading = self._read_back(as_seen, image_id) if marks else None
@@ -231,6 +233,7 @@ class FileSigner:
             media_type=prepared.media_type,
             manifest=signed.manifest,
             manifest_label=signed.manifest_label,
+            time_stamp=signed.time_stamp,
             size=None if prepared.pixels is None else (prepared.pixels.shape[1], prepared.pixels.shape[0]),
             label=request.label,
             reading=prepared.reading,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from guard.credentials import CredentialReport, SignedBytes, SoftBinding, TimeStampOutcome
-from guard.interfaces import Clock, CredentialReader, Labeller, LedgerStore, Watermarker
+from guard.interfaces import Clock, CredentialReader, ForeignMarkReader, Labeller, LedgerStore, Watermarker
 from guard.picture_file import PictureFile, open_picture
 from guard.provenance.manifest import EditOperation, ManifestFacts, ManifestKind
 from guard.provenance.read import StoredManifestReader
 from guard.provenance.sign import ClaimGenerator
-from guard.records import RGB8, ImageID, LabelMode, MarkReading, Receipt
+from guard.records import ImageID, LabelMode, MarkReading, Receipt
 
 
 class FactSigner(Protocol):
@@ -40,28 +40,6 @@ class FactSigner(Protocol):
 
 class FileReader(CredentialReader, StoredManifestReader, Protocol):
     """Reads credentials in files and beside them; ``C2PACredentialReader`` does."""
-
-
-class ForeignMark(Protocol):
-    """A mark of others, as far as signing needs to know it."""
-
-    @property
-    def scheme(self) -> str:
-        """Name of the scheme."""
-        ...
-
-    @property
-    def payload(self) -> str:
-        """What it says, hex digits."""
-        ...
-
-
-class ForeignMarkReader(Protocol):
-    """Reads a watermark of others."""
-
-    def read(self, pixels: RGB8) -> ForeignMark | None:
-        """Return the mark found in (H, W, 3) uint8, or None."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

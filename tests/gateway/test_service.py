@@ -20,8 +20,12 @@ from guard.assembly import LEDGER_ORIGIN
 from guard.ledger.checkpoint import HeadVerifier
 from guard.ledger.proofs import EntryProof, verify_entry_proof
 from guard.media import encode
+from guard.picture_file import open_picture
+from guard.provenance.source_types import COMPOSITE_WITH_TRAINED_ALGORITHMIC_MEDIA, IPTC
 from guard.records import ImageFormat
+from guard.watermark.invisible_watermark import KNOWN_PAYLOADS
 from tests.gateway.conftest import Service
+from tests.guard.watermark.test_foreign import write
 from tests.vectors.bad_images import bad_images
 
 BAD = bad_images()
@@ -336,6 +340,30 @@ def test_an_edit_of_our_own_picture_is_released_and_traced(service: Service, rel
         copy = io.BytesIO()
         Image.open(io.BytesIO(signed)).convert("RGB").save(copy, "JPEG", quality=80)
         assert upload(client, "/v1/detect", copy.getvalue(), families="watermark").json()["verdict"] == "PROVEN_AI"
+
+
+def test_what_a_source_says_of_itself_goes_on_with_the_edit(service: Service) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!-- %s (c) A. Person --></x:xmpmeta>'
+    source = write(np.ascontiguousarray(data.chelsea()[:300, :300]), KNOWN_PAYLOADS[0].bits, svd=True)
+    photo = io.BytesIO()
+    Image.fromarray(source).save(photo, "WEBP", lossless=True, xmp=xmp % (IPTC + "digitalCapture").encode())
+    mask = np.zeros((300, 300, 3), np.uint8)
+    mask[:24, :24] = 255
+    body = {
+        "prompt": "a red circle",
+        "operation": "inpainting",
+        "source_image": base64.b64encode(photo.getvalue()).decode(),
+        "mask": base64.b64encode(encode(mask, ImageFormat.PNG)).decode(),
+        "strength": 1.0,
+        "steps": 4,
+    }
+    with service.client() as client:
+        (edited,) = client.post("/v1/generate", json=body).json()["images"]
+        assert edited["credential_state"] == "trusted", edited
+        signed = client.get(edited["url"]).content
+    found = open_picture(signed).kept.xmp
+    assert found == xmp % COMPOSITE_WITH_TRAINED_ALGORITHMIC_MEDIA.encode(), "not a camera's picture any more"
+    assert b"invisible-watermark/dwtDctSvd" in signed, "the manifest names the mark that is still in the pixels"
 
 
 def test_generation_stops_when_the_caller_goes_away(service: Service) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.wire import GenerateBody
 from guard.errors import DeadlineError, RequestError
-from guard.media import DecodedImage, decode, encode
+from guard.media import encode
+from guard.picture_file import PictureFile, open_picture
 from guard.records import ImageFormat, Operation
 
 SOURCE = encode(np.full((64, 64, 3), 50, np.uint8), ImageFormat.PNG)
@@ -21,9 +22,9 @@ def body(**fields) -> GenerateBody:
 def test_source_and_mask_go_through_the_given_decoder() -> None:
     seen: list[bytes] = []
 
-    def decoder(data: bytes) -> DecodedImage:
+    def decoder(data: bytes) -> PictureFile:
         seen.append(data)
-        return decode(data)
+        return open_picture(data)
 
     pictures = {"source_image": base64.b64encode(SOURCE), "mask": base64.b64encode(MASK)}
     request = body(operation=Operation.INPAINTING, **pictures).to_request(tenant="t", decoder=decoder)
@@ -33,7 +34,7 @@ def test_source_and_mask_go_through_the_given_decoder() -> None:
 
 
 def test_a_decoder_that_gives_up_stops_the_request() -> None:
-    def decoder(_: bytes) -> DecodedImage:
+    def decoder(_: bytes) -> PictureFile:
         raise DeadlineError("The decoder ran past its deadline.")
 
     with pytest.raises(DeadlineError):
@@ -44,11 +45,13 @@ def test_a_decoder_that_gives_up_stops_the_request() -> None:
 
 def test_what_is_not_base64_is_named() -> None:
     with pytest.raises(RequestError, match="`source_image` is not base64"):
-        body(operation=Operation.IMAGE_TO_IMAGE, source_image="not base64!").to_request(tenant="t", decoder=decode)
+        body(operation=Operation.IMAGE_TO_IMAGE, source_image="not base64!").to_request(
+            tenant="t", decoder=open_picture
+        )
 
 
 def test_pictures_that_the_operation_does_not_take_are_refused_undecoded() -> None:
-    def decoder(_: bytes) -> DecodedImage:
+    def decoder(_: bytes) -> PictureFile:
         raise AssertionError("decoded")
 
     with pytest.raises(RequestError, match="text-to-image"):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from guard.credentials import CredentialState
+from guard.credentials import CredentialState, SoftBinding
 from guard.errors import (
     ConfigError,
     GenerationError,
@@ -18,7 +18,9 @@ from guard.errors import (
     StageError,
 )
 from guard.interfaces import GenerationHooks
+from guard.kept_metadata import KeptMetadata
 from guard.label.compositor import BadgeLabeller
+from guard.picture_file import open_picture
 from guard.pipeline import Gateway, released
 from guard.records import (
     RGB8,
@@ -28,6 +30,7 @@ from guard.records import (
     Finding,
     Generation,
     GenerationRequest,
+    ImageFormat,
     LabelMode,
     Operation,
     RecordedImage,
@@ -341,3 +344,52 @@ def test_a_text_prompt_never_takes_over_a_mark(stages: Stages) -> None:
     first = only(stages)
     again = only(stages)
     assert again.signed.marked.reading.image_id == again.image_id != first.image_id
+
+
+class TheirMark:
+    """Finds the mark of others in every picture, and counts how often it is asked."""
+
+    scheme, payload = "example mark", "77"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def read(self, pixels: RGB8) -> "TheirMark":
+        self.asked += 1
+        return self
+
+
+def test_marks_of_others_are_named_in_what_is_made_of_a_picture(stages: Stages) -> None:
+    reader = TheirMark()
+    stages = replace(stages, generators={"fake": Echo()}, foreign_marks=(reader,))
+    source = np.full((256, 256, 3), 90, np.uint8)
+    made = only(stages, edit_of(source))
+    theirs = SoftBinding(algorithm="example/mark", value="77")
+    assert made.signed.marked.foreign == (theirs,)
+    assert made.signed.marked.reading.image_id == made.image_id, "ours is written beside it"
+    assert stages.ledger.bodies[-1]["foreign_marks"] == [{"algorithm": "example/mark", "value": "77"}]
+
+
+def test_what_a_model_makes_of_words_is_not_searched_for_marks_of_others(stages: Stages) -> None:
+    reader = TheirMark()
+    made = only(replace(stages, foreign_marks=(reader,)))
+    assert (made.signed.marked.foreign, reader.asked) == ((), 0)
+
+
+def test_labels_and_rights_of_a_source_go_on_with_the_result(stages: Stages) -> None:
+    kept = KeptMetadata(xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!-- TC260:AIGC (c) A. Person --></x:xmpmeta>')
+    stages = replace(stages, generators={"fake": Echo()})
+    asked = replace(edit_of(np.full((256, 256, 3), 90, np.uint8)), source_metadata=kept)
+    found = open_picture(only(stages, asked).signed.data).kept
+    assert found.xmp == kept.xmp
+
+
+def test_metadata_that_does_not_fit_is_told_before_the_model_runs(stages: Stages) -> None:
+    asked = replace(
+        edit_of(np.full((256, 256, 3), 90, np.uint8)),
+        source_metadata=KeptMetadata(xmp=b"x" * 70_000),
+        image_format=ImageFormat.JPEG,
+    )
+    with pytest.raises(RequestError, match="does not fit"):
+        only(stages, asked)
+    assert stages.ledger.bodies == []

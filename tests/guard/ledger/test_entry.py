@@ -81,6 +81,7 @@ def test_a_real_release_is_recorded_bound_and_audited(stages: Stages, ledger: SQ
     assert proof is not None
     assert proof.body["image"]["sha256"] == outcome.signed.sha256
     assert proof.body["image"]["label"] == "basic"
+    assert proof.body["manifest"]["time_stamp"] == "not_configured"
     assert [verdict["stage"] for verdict in proof.body["verdicts"]] == ["prompt", "image"]
     registered = ledger.registration(outcome.image_id)
     assert registered is not None

@@ -6,7 +6,7 @@ from detectors.evidence import Direction, Evidence, Family, Grade, Observation, 
 from detectors.interfaces import Original, OriginalLookup
 from detectors.recognition import graded, original_generator, original_observations
 from detectors.upload import Upload
-from guard.fingerprint import fingerprints
+from guard.fingerprint import pdq_search
 
 
 class LedgerMatchDetector:
@@ -29,17 +29,17 @@ class LedgerMatchDetector:
         exact = self._originals.by_sha256(upload.sha256)
         if exact is not None:
             return self._recorded(exact)
-        seen = fingerprints(upload.pixels)
-        if seen.pdq_quality < self._min_quality:
+        hashes, quality = pdq_search(upload.pixels)
+        if quality < self._min_quality:
             return Skipped(
                 id=self.id,
                 version=self.version,
                 family=self.family,
                 technique=self.technique,
                 reason="Not a recorded file, and too plain a picture to search by look "
-                f"(perceptual hash quality {seen.pdq_quality} of 100, {self._min_quality} needed).",
+                f"(perceptual hash quality {quality} of 100, {self._min_quality} needed).",
             )
-        nearest = self._originals.most_similar(seen.pdq, max_distance=self._max_distance)
+        nearest = self._originals.most_similar(hashes[0], max_distance=self._max_distance)
         if nearest is None:
             return graded(self, Grade.NEUTRAL, Direction.NONE, "This service has not released this picture.")
         return self._look_alike(*nearest)

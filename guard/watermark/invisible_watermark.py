@@ -24,11 +24,16 @@ from guard.watermark.foreign import ForeignMark, hex_of
 
 SCALE: Final = 36.0
 BLOCK: Final = 4
+_CELL: Final = 2 * BLOCK
+"""Pixels a block."""
 MIN_AREA: Final = 256 * 256
 """The original refuses smaller pictures (imwatermark/watermark.py)."""
 LOG10_CHANCE: Final = -6.0
 """A payload counts when fair random bits would match as well with at most this chance over everything that is tried.
 Measured on photographs and other generators' pictures: docs/watermark.md, "Foreign marks"."""
+_LAGUERRE_STEPS: Final = 6
+_ROUNDING: Final = 1e-15
+"""Values of a polynomial with coefficients around 1 that are nothing but rounding."""
 _WAYS: Final = 8
 """Two methods, two channel orders (some callers passed RGB as BGR), two number formats (below)."""
 
@@ -94,8 +99,8 @@ class InvisibleWatermarkReader:
         if pixels.shape[0] * pixels.shape[1] < MIN_AREA:
             return None
         best: ForeignMark | None = None
-        for chroma in _chroma_planes(pixels):
-            votes = block_votes(chroma, svd=self._svd)
+        for approximation in _approximations(pixels):
+            votes = _votes(approximation, svd=self._svd)
             for payload, allowed in zip(self._known, self._allowed, strict=True):
                 bits = voted_bits(votes, len(payload.bits))
                 wrong = int((bits != np.array(payload.bits)).sum())
@@ -114,35 +119,77 @@ class InvisibleWatermarkReader:
         return best
 
 
-def _chroma_planes(pixels: RGB8) -> Iterator[NDArray[np.float32]]:
-    """Yield U as every kind of embedder saw it.
+def _approximations(pixels: RGB8) -> Iterator[NDArray[np.float32]]:
+    """Yield the Haar approximation of U as every kind of embedder saw it, (H // 2, W // 2).
 
     CompVis scripts embed into uint8 pixels, where OpenCV centres U on 128; diffusers and FLUX into float pixels in
-    [0, 255], where it centres U on 0.5: the two quantise differently and are read as they were written.
+    [0, 255], where it centres U on 0.5: the two quantise differently and are read as they were written. In float the
+    conversion is linear, so averaging comes first: a quarter of the work.
     """
-    rgb = np.ascontiguousarray(pixels)
-    for source in (rgb, rgb.astype(np.float32)):
-        for order in (cv2.COLOR_RGB2YUV, cv2.COLOR_BGR2YUV):
-            yield np.asarray(cv2.cvtColor(source, order)[..., 1], dtype=np.float32)
+    rows, columns = (side // _CELL * _CELL for side in pixels.shape[:2])
+    if min(rows, columns) == 0:
+        return
+    rgb = np.ascontiguousarray(pixels[:rows, :columns])
+    small = _averaged(rgb.astype(np.float32))
+    orders = (cv2.COLOR_RGB2YUV, cv2.COLOR_BGR2YUV)
+    for order in orders:
+        yield 2 * _averaged(cv2.extractChannel(cv2.cvtColor(rgb, order), 1).astype(np.float32))
+    for order in orders:
+        yield 2 * cv2.extractChannel(cv2.cvtColor(small, order), 1).astype(np.float32)
+
+
+def _averaged(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the means of 2 x 2 pixels, half the Haar approximation."""
+    size = (plane.shape[1] // 2, plane.shape[0] // 2)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def block_votes(chroma: NDArray[np.float32], *, svd: bool) -> NDArray[np.bool_]:
-    """Return the bit of every block of an (H, W) plane, row by row.
+    """Return the bit of every block of an (H, W) plane, row by row; none for a plane without a whole block.
 
     Args:
         chroma: the U plane.
         svd: of the singular value instead of the largest coefficient.
     """
-    rows, columns = (side // 4 * 4 for side in chroma.shape)
-    plane = chroma[:rows, :columns].astype(np.float64)
-    approximation = (plane[0::2, 0::2] + plane[1::2, 0::2] + plane[0::2, 1::2] + plane[1::2, 1::2]) / 2
-    down, across = approximation.shape[0] // BLOCK, approximation.shape[1] // BLOCK
-    blocks = approximation[: down * BLOCK, : across * BLOCK].reshape(down, BLOCK, across, BLOCK).swapaxes(1, 2)
-    if svd:
-        value = np.linalg.svd(blocks, compute_uv=False)[..., 0].reshape(-1)  # the DCT is orthonormal: same values
+    rows, columns = (side // _CELL * _CELL for side in chroma.shape)
+    if min(rows, columns) == 0:
+        return np.zeros(0, np.bool_)
+    return _votes(2 * _averaged(np.ascontiguousarray(chroma[:rows, :columns])), svd=svd)
+
+
+def _votes(approximation: NDArray[np.float32], *, svd: bool) -> NDArray[np.bool_]:
+    """Return the bits of the blocks of a Haar approximation, both sides multiples of BLOCK."""
+    down, across = (side // BLOCK for side in approximation.shape)
+    cells = approximation.reshape(down, BLOCK, across, BLOCK).transpose(1, 3, 0, 2).reshape(BLOCK * BLOCK, -1)
+    if svd:  # the DCT is orthonormal: same values
+        value = largest_singular_values(cells.reshape(BLOCK, BLOCK, -1).astype(np.float64))
     else:
-        value = np.abs(blocks.reshape(-1, BLOCK * BLOCK))[:, 1:].max(axis=1)
+        value = np.abs(cells[1:]).max(axis=0).astype(np.float64)
     return np.asarray(value % SCALE > SCALE / 2)
+
+
+def largest_singular_values(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N,) the largest singular values of N matrices, (4, 4, N): all at once, LAPACK takes seven times as long.
+
+    The largest root of the characteristic polynomial of A' A, scaled to trace 1, by Laguerre's method from above, which
+    converges monotonically where all roots are real. Measured against LAPACK after six steps: relative error below 1e-12,
+    4e-4 where three values agree within 0.1 %.
+    """
+    gram = np.einsum("kin,kjn->ijn", cells, cells)
+    trace = np.einsum("iin->n", gram)
+    gram = gram / np.maximum(trace, np.finfo(np.float64).tiny)
+    square = np.einsum("ikn,kjn->ijn", gram, gram)
+    p2, p3, p4 = (np.einsum("ijn,ijn->n", a, b) for a, b in ((gram, gram), (gram, square), (square, square)))
+    e2, e3 = (1 - p2) / 2, (1 - 3 * p2 + 2 * p3) / 6  # Newton's identities, p1 = 1
+    e4 = (1 - 6 * p2 + 3 * p2**2 + 8 * p3 - 6 * p4) / 24
+    root = np.ones_like(trace)
+    for _ in range(_LAGUERRE_STEPS):
+        value = (((root - 1) * root + e2) * root - e3) * root + e4
+        slope = ((4 * root - 3) * root + 2 * e2) * root - e3
+        bend = (12 * root - 6) * root + 2 * e2
+        below = slope + np.sqrt(np.maximum(9 * slope**2 - 12 * value * bend, 0))
+        root = root - 4 * np.divide(value, below, out=np.zeros_like(value), where=value > _ROUNDING)
+    return np.asarray(np.sqrt(np.maximum(root, 0) * trace))
 
 
 def voted_bits(votes: NDArray[np.bool_], length: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from guard.watermark.invisible_watermark import (
     InvisibleWatermarkReader,
     KnownPayload,
     block_votes,
+    largest_singular_values,
     voted_bits,
 )
 from tests.guard.watermark import pictures as p
@@ -110,3 +111,25 @@ def test_votes_are_dealt_in_turn_and_a_draw_rounds_like_the_original() -> None:
 def test_hex_is_filled_up_at_the_end() -> None:
     assert hex_of([1, 0, 1, 0]) == "a"
     assert hex_of([1, 1, 1, 1, 1]) == "f8"
+
+
+@pytest.mark.parametrize("kind", ["random", "flat", "rank one", "equal", "almost equal", "zero"])
+def test_singular_values_agree_with_lapack(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    turns = np.linalg.qr(rng.normal(size=(500, 4, 4)))[0]
+    cells = {
+        "random": rng.normal(0, 90, (500, 4, 4)),
+        "flat": 256 + rng.normal(0, 1, (500, 4, 4)),
+        "rank one": rng.normal(0, 20, (500, 4, 1)) * rng.normal(0, 20, (500, 1, 4)),
+        "equal": 300 * turns,
+        "almost equal": turns * np.array([300, 300, 299.9, 1.0])[:, None],
+        "zero": np.zeros((500, 4, 4)),
+    }[kind]
+    exact = np.linalg.svd(cells, compute_uv=False)[:, 0]
+    found = largest_singular_values(np.ascontiguousarray(cells.transpose(1, 2, 0)))
+    assert np.abs(found - exact).max() <= 5e-4 * max(exact.max(), 1.0)
+
+
+def test_a_strip_without_a_whole_block_carries_nothing() -> None:
+    assert block_votes(np.zeros((7, 40_000), np.float32), svd=True).size == 0
+    assert InvisibleWatermarkReader(svd=True).read(np.zeros((7, 40_000, 3), np.uint8)) is None

@@ -152,9 +152,10 @@ class MarkSearch:
         """Yield the centred pattern under every aspect ratio, then the strongest ones refined."""
         seen: list[tuple[float, Hypothesis, ShiftPeak, ChipKey]] = []
         for stretch in STRETCHES:
+            upright_grid = spectrum.read(Hypothesis(stretch=stretch).matrix())
             for flipped in (False, True):
                 hypothesis = Hypothesis(flipped=flipped, stretch=stretch)
-                values = self._reader.read(spectrum.read(hypothesis.matrix()))
+                values = self._reader.read(np.ascontiguousarray(upright_grid[::-1]) if flipped else upright_grid)
                 for key in self._keys:
                     upright, turned = centred_z(values, self._lattice, key)
                     peak = replace(_CENTRED, z=max(upright, turned), half_turn=turned > upright)

@@ -111,15 +111,17 @@ def best_shift(values: LineValues, lattice: Lattice, key: ChipKey) -> ShiftPeak:
     lines = lattice.lit[lattice.pilots]
     pilots = values.lit[lattice.pilots]
     scale = float(np.sqrt((np.abs(pilots) ** 2).sum() / 2)) + 1e-12
+    upright, turned = pilots * key.pilots.conj(), pilots.conj() * key.pilots.conj()
+    # only real parts are wanted, so one complex transform gives both: Hermitian parts of the one, i times the other
+    plane = np.zeros((SHIFT_GRID, SHIFT_GRID), np.complex64)
+    plane[lines[:, 1] % SHIFT_GRID, lines[:, 0]] = (upright + 1j * turned) / 2
+    plane[-lines[:, 1] % SHIFT_GRID, -lines[:, 0] % SHIFT_GRID] += (upright.conj() + 1j * turned.conj()) / 2
+    maps = cv2.dft(plane.view(np.float32).reshape(SHIFT_GRID, SHIFT_GRID, 2), flags=cv2.DFT_INVERSE)
     best = ShiftPeak(z=-1.0, dx=0.0, dy=0.0, half_turn=False)
     for half_turn in (False, True):
-        turned = (pilots.conj() if half_turn else pilots) * key.pilots.conj()
-        plane = np.zeros((SHIFT_GRID, SHIFT_GRID), np.complex64)
-        plane[lines[:, 1] % SHIFT_GRID, lines[:, 0]] = turned
-        pairs = plane.view(np.float32).reshape(SHIFT_GRID, SHIFT_GRID, 2)
-        real = cv2.dft(pairs, flags=cv2.DFT_INVERSE)[..., 0]
+        real = maps[..., int(half_turn)]
         index = int(real.argmax())
-        z = float(real.reshape(-1)[index]) / scale
+        z = float(real[divmod(index, SHIFT_GRID)]) / scale
         if z > best.z:
             step = TILE / SHIFT_GRID
             row, column = divmod(index, SHIFT_GRID)

@@ -17,7 +17,7 @@ BINS = SIZE / TILE
 """FFT bins between two neighbouring lines of an unscaled picture."""
 _SMOOTH = 33
 _POWER_LIMIT = 5.0
-_GRID_V, _GRID_U = np.meshgrid(np.arange(-GRID, GRID + 1), np.arange(GRID + 1), indexing="ij")
+_V, _U = np.arange(-GRID, GRID + 1), np.arange(GRID + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +67,9 @@ class Spectrum:
         Args:
             matrix: (2, 2): line (u, v) of the pattern lies at ``matrix @ (u, v)`` cycles a tile of this picture.
         """
-        u = matrix[0, 0] * _GRID_U + matrix[0, 1] * _GRID_V
-        v = matrix[1, 0] * _GRID_U + matrix[1, 1] * _GRID_V
-        x, y = u * (BINS * self.pitch_x), v * (BINS * self.pitch_y)
+        to_x, to_y = matrix[0] * (BINS * self.pitch_x), matrix[1] * (BINS * self.pitch_y)
+        x = _V[:, None] * to_x[1] + _U * to_x[0]
+        y = _V[:, None] * to_y[1] + _U * to_y[0]
         swap = x < 0
         sign = np.where(swap, -1.0, 1.0)
         picked = cv2.remap(
@@ -78,5 +78,7 @@ class Spectrum:
             (y * sign + SIZE / 2).astype(np.float32),
             cv2.INTER_CUBIC,
         )
-        centre = np.exp(2j * np.pi * (x * self.offset_x + y * self.offset_y) / SIZE)
-        return np.asarray((picked[..., 0] + 1j * sign * picked[..., 1]) * centre, dtype=np.complex64)
+        grid = np.ascontiguousarray(picked).view(np.complex64)[..., 0]
+        np.conjugate(grid, out=grid, where=swap)
+        turn = 2j * np.pi / SIZE * (self.offset_x * to_x + self.offset_y * to_y)
+        return np.asarray(grid * np.exp(turn[1] * _V)[:, None] * np.exp(turn[0] * _U), dtype=np.complex64)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.statistical.planes import Features, Plane, Planes, power
 
+_Number = TypeVar("_Number", bound=np.generic)
 BINS = 28
 """Rings from zero frequency to the corner (0.707 cycles a pixel)."""
 _REFERENCE = slice(3, 8)
@@ -19,10 +23,8 @@ def radial_features(planes: Planes) -> Features:
     Source: Durall et al. 2020, section 3 (arXiv 2003.01826). Differs: Hann window, ratio to a reference band, chroma.
     """
     side = planes.luma.shape[0]
-    window = np.hanning(side).astype(np.float32)
-    weights = np.outer(window, window)
-    rings = ring_index(side)
-    counts = np.bincount(rings.ravel(), minlength=BINS)
+    weights = _window(side)
+    rings, counts = ring_index(side), ring_sizes(side)
     parts = []
     for plane in (planes.luma, planes.blue, planes.red):
         total = np.bincount(rings.ravel(), power((plane - plane.mean()) * weights).ravel(), BINS)
@@ -31,11 +33,31 @@ def radial_features(planes: Planes) -> Features:
     return np.concatenate(parts).astype(np.float32)
 
 
+@cache
+def _window(side: int) -> Plane:
+    """Return the (side, side) Hann window."""
+    row = np.hanning(side).astype(np.float32)
+    return _fixed(np.outer(row, row))
+
+
+@cache
 def ring_index(side: int) -> NDArray[np.int64]:
     """Return the ring, 0..BINS-1, of every coefficient of a side x side transform."""
     frequencies = np.fft.fftfreq(side)
     radius = np.hypot(frequencies[:, None], frequencies[None])
-    return np.asarray(np.minimum((radius / 0.7072 * BINS).astype(np.int64), BINS - 1), np.int64)
+    return _fixed(np.minimum((radius / 0.7072 * BINS).astype(np.int64), BINS - 1))
+
+
+@cache
+def ring_sizes(side: int) -> NDArray[np.int64]:
+    """Return (BINS,) the number of coefficients of every ring."""
+    return _fixed(np.bincount(ring_index(side).ravel(), minlength=BINS))
+
+
+def _fixed(values: NDArray[_Number]) -> NDArray[_Number]:
+    """Return an array that is kept and shared, so nobody may write into it; there are seven crop sides at most."""
+    values.flags.writeable = False
+    return values
 
 
 def centred_log_spectrum(spectrum: Plane) -> Plane:

@@ -67,10 +67,9 @@ class LatticeWatermarker:
         self._key = keys[0]
         self._code = TailBitingCode()
         reader = LineReader(self._lattice)
+        self._decoder = WordDecoder(self._lattice, self._code)
         self._embedder = Embedder(self._lattice, reader)
-        self._search = MarkSearch(
-            lattice=self._lattice, keys=keys, reader=reader, decoder=WordDecoder(self._lattice, self._code)
-        )
+        self._search = MarkSearch(lattice=self._lattice, keys=keys, reader=reader, decoder=self._decoder)
 
     def embed(self, pixels: RGB8, image_id: ImageID) -> RGB8:
         """Return a marked copy.
@@ -90,7 +89,11 @@ class LatticeWatermarker:
                 next_step=f"Generate at {MIN_EMBED_SIDE} x {MIN_EMBED_SIDE} pixels or more.",
             )
         lines = self._key.lines_of(word_of(image_id, self._key.pad), self._lattice, self._code)
-        return self._embedder.embed(np.ascontiguousarray(pixels), lines)
+        return self._embedder.embed(
+            np.ascontiguousarray(pixels),
+            lines,
+            decodes=lambda values: self._decoder.decode(values, self._key) == image_id,
+        )
 
     def detect(self, pixels: RGB8) -> MarkReading:
         """Return what the mark says; never raises for the content of a picture.

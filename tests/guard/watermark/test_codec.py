@@ -110,6 +110,14 @@ def test_small_flat_drawings_survive_jpeg_and_reduction(codec: LatticeWatermarke
     assert codec.detect(p.resized(p.jpeg(marked, 75), 0.7)).image_id == ID
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_flat_drawings_survive_ordinary_re_saving(codec: LatticeWatermarker, seed: int) -> None:
+    marked = codec.embed(p.drawing(seed, 512), ID)
+    small = p.jpeg(p.resized(marked, 0.5), 75)
+    for copy in (p.jpeg(marked, 50), p.jpeg(marked, 25), p.webp(marked, 80), small):
+        assert codec.detect(copy).image_id == ID
+
+
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_even_a_plain_surface_is_marked(codec: LatticeWatermarker, value: int) -> None:
     marked = codec.embed(np.full((512, 512, 3), value, np.uint8), ID)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from guard.watermark.canonical import Frame, flatten, frame_of, pixel_pitch, project
-from guard.watermark.embedding import Embedder, activity_mask, pattern_of
+from guard.watermark.embedding import Decodes, Embedder, activity_mask, pattern_of
 from guard.watermark.geometry import Hypothesis, LatticeSearch
 from guard.watermark.key_schedule import KeySchedule
 from guard.watermark.lattice import GRID, R_MAX, R_MIN, TILE, Lattice
@@ -97,12 +97,28 @@ def test_the_mask_does_not_spill_from_texture_into_flat_areas() -> None:
     assert mask.ceiling[:, 300:].mean() > 5
 
 
-def test_what_a_flat_area_takes_does_not_grow_with_the_strength() -> None:
-    flat = np.full((512, 512, 3), 120, np.uint8)
+def _flat_rms(*, level: int, decodes: Decodes) -> float:
+    """Return the root mean square of the change of a plain surface, in levels."""
+    flat = np.full((512, 512, 3), level, np.uint8)
     lines = np.exp(1j * np.arange(len(LATTICE.lit))).astype(np.complex64)
-    marked = Embedder(LATTICE, LineReader(LATTICE)).embed(flat, lines)
-    change = marked.astype(np.float64) - flat
-    assert 0.8 < np.sqrt((change**2).mean()) < 1.15  # the ceiling of one level, after rounding
+    marked = Embedder(LATTICE, LineReader(LATTICE)).embed(flat, lines, decodes=decodes)
+    return float(np.sqrt(((marked.astype(np.float64) - flat) ** 2).mean()))
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_flat_area_takes_one_level_when_that_is_enough_and_when_more_would_not_help(always: bool) -> None:
+    assert 0.8 < _flat_rms(level=120, decodes=lambda values: always) < 1.15  # the ceiling, after rounding
+
+
+@pytest.mark.parametrize(("level", "most"), [(120, 2.6), (255, 2.7)])
+def test_a_flat_area_takes_no_more_than_is_needed_to_read_it(level: int, most: float) -> None:
+    lines = np.exp(1j * np.arange(len(LATTICE.lit))).astype(np.complex64)
+
+    def above(least: float) -> Decodes:
+        return lambda values: bool((values * lines.conj()).real.sum() > least * np.abs(values).sum() + 1e-6)
+
+    weak, strong = (_flat_rms(level=level, decodes=above(least)) for least in (0.2, 0.3))
+    assert 1.0 < weak < strong < most
 
 
 def test_the_error_is_shared_out_exactly_and_every_stage_is_counted() -> None:

@@ -9,13 +9,12 @@ from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from detectors.assembly import build_detection_engine
 from detectors.engine import DetectionEngine
 from detectors.evidence import Family
 from detectors.report.model import Report, build_report
 from detectors.upload import Upload, load_upload
+from gateway.process import settle_process
 from gateway.review.queue import ReviewQueue
 from gateway.review.store import ReviewStore
 from gateway.review.vault import Vault
@@ -71,9 +70,7 @@ class Runtime:
     """Owns the core, the generation gateway and the detection engine; safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
-        # for the whole process: the matrices here are small, and on two BLAS threads the search for our mark took 2.6
-        # times the processor time of one (measured); requests and files already keep the cores busy side by side
-        threadpool_limits(limits=1, user_api="blas")
+        settle_process()
         self.settings = settings
         self.places = BoundedSemaphore(MAX_WAITING)
         self._examinations = BoundedSemaphore(settings.worker_processes)

@@ -19,7 +19,7 @@ from guard.generation.catalogue import load_catalogue
 from guard.generation.diffusers_backend import DiffusersGenerator
 from guard.generation.embedded import MODEL_ID, signet_mini_spec
 from guard.generation.model_spec import Device
-from guard.interfaces import Clock, ImageGenerator, Quarantine
+from guard.interfaces import Clock, LatentMarker, Quarantine
 from guard.isolation import WorkerPool
 from guard.label.compositor import BadgeLabeller
 from guard.ledger.image_store import FileImageStore
@@ -48,6 +48,7 @@ from guard.signing.request import SigningParts
 from guard.stages import Stages
 from guard.watermark.codec import LatticeWatermarker
 from guard.watermark.invisible_watermark import InvisibleWatermarkReader
+from guard.watermark.latent import LatentMark
 
 LEDGER_ORIGIN = "signet-gateway/ledger"
 """Origin line of signed tree heads (C2SP tlog-checkpoint); verifiers check it."""
@@ -182,6 +183,11 @@ class Core:
         return LatticeWatermarker(self.keys.watermark_master_key)
 
     @cached_property
+    def latent_mark(self) -> LatentMark:
+        """Return the mark in the initial noise. Raises KeyMaterialError without keys."""
+        return LatentMark(self.keys.watermark_master_key)
+
+    @cached_property
     def signer(self) -> C2PACredentialSigner:
         """Return the signer of manifests. Raises KeyMaterialError without keys."""
         return C2PACredentialSigner(
@@ -288,7 +294,7 @@ def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Q
     """
     shared = core or build_core(settings)
     policy = load_named(settings.policies, settings.generation_policy)
-    generators = build_generators(settings)
+    generators = build_generators(settings, latent_marker=shared.latent_mark if settings.latent_mark else None)
     preview = policy.document.checkers.preview
     stages = Stages(
         prompt_checkers=build_prompt_checkers(policy, terms=settings.policies / "terms"),
@@ -310,8 +316,12 @@ def build_gateway(settings: Settings, *, core: Core | None = None, quarantine: Q
     return Gateway(stages, random_bytes=secrets.token_bytes, on_close=None if core else shared.close)
 
 
-def build_generators(settings: Settings) -> dict[str, ImageGenerator]:
+def build_generators(settings: Settings, *, latent_marker: LatentMarker | None = None) -> dict[str, DiffusersGenerator]:
     """Return the shipped model and those of the models file, by id; weights load on first use.
+
+    Args:
+        settings: where the models are.
+        latent_marker: draws the noise that pictures grow from; None leaves it to chance.
 
     Raises:
         ConfigError: the models file or the shipped folder is not usable.
@@ -320,4 +330,4 @@ def build_generators(settings: Settings) -> dict[str, ImageGenerator]:
     specs = {MODEL_ID: signet_mini_spec(device=device)}
     if settings.models is not None:
         specs |= load_catalogue(settings.models, device=device)
-    return {model_id: DiffusersGenerator(spec) for model_id, spec in specs.items()}
+    return {model_id: DiffusersGenerator(spec, latent_marker=latent_marker) for model_id, spec in specs.items()}

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from guard.credentials import CredentialReport, SignedBytes
 from guard.records import (
     RGB8,
@@ -150,6 +153,19 @@ class KeySource(Protocol):
 
     def sign(self, data: bytes) -> bytes:
         """Return the raw signature (ECDSA: r||s) over ``data``. Raises KeyMaterialError or SigningError."""
+        ...
+
+
+class LatentMarker(Protocol):
+    """Draws the noise that pictures grow from, so that it carries their id; the distribution stays standard normal."""
+
+    @property
+    def algorithm(self) -> str:
+        """Versioned algorithm id."""
+        ...
+
+    def draw(self, image_id: ImageID, shape: tuple[int, ...], *, seed: int) -> NDArray[np.float32]:
+        """Return the initial latent of a picture. Raises WatermarkError when it is too small to carry an id."""
         ...
 
 

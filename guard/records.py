@@ -210,7 +210,7 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """Plain product of an ``ImageGenerator``: a batch of pictures and how they were made."""
+    """Plain product of an ``ImageGenerator``; ``latent_mark``: algorithm of the mark in the initial noise, if any."""
 
     images: tuple[RGB8, ...]
     seeds: tuple[int, ...]
@@ -218,6 +218,7 @@ class Generation:
     steps: int
     guidance: float
     scheduler: str
+    latent_mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     port: int = Field(8642, ge=1, le=65535, description="Port that `signet serve` listens on.")
     api_keys_file: Path | None = Field(None, description="File with API keys; without it only loopback is served.")
     public_resolution: bool = Field(False, description="Answer C2PA soft-binding queries of callers without a key.")
+    latent_mark: bool = Field(False, description="Put the id into the noise that pictures grow from (UNet models).")
     mark_over_foreign: bool = Field(False, description="Also mark pictures that carry another maker's watermark.")
     manifest_prompts: bool = Field(False, description="Put prompts into manifests, where everybody can read them.")
     manifest_thumbnails: bool = Field(False, description="Put thumbnails into manifests: ten times slower.")

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from guard.generation.call_arguments import CallPlan, plan_call
 from guard.generation.canvas import Canvas, image_canvas, inpainting_canvas, text_canvas
 from guard.generation.foreign import RUN_ERRORS
 from guard.generation.latent_blend import LatentBlend
+from guard.generation.latent_start import latent_start
 from guard.generation.loading import LoadedModel, load_model, place
 from guard.generation.loras import AppliedLoRA, applied_loras
 from guard.generation.memory import is_out_of_memory, release_memory
@@ -37,12 +38,13 @@ from guard.generation.previews import PreviewDecoder, can_preview
 from guard.generation.quiet import ignore_library_warnings
 from guard.generation.schedulers import build_scheduler
 from guard.generation.steps import BatchStoppedError, StepReporter
-from guard.interfaces import GenerationHooks
-from guard.records import RGB8, ClearedPrompt, Generation, GenerationRequest, ModelCard, Operation
+from guard.interfaces import GenerationHooks, LatentMarker
+from guard.records import RGB8, AdmittedRequest, ClearedPrompt, Generation, GenerationRequest, ModelCard, Operation
 from guard.weights import content_digest
 
 _SEEDS = 2**63
 """Seeds are 0..2**63-1, as in ``GenerationRequest.seed``; torch takes 64 bits."""
+_Result = TypeVar("_Result")
 _WAIT_S = 0.1
 """How often a request that waits for the model asks whether it was cancelled; below what a person notices."""
 
@@ -50,10 +52,17 @@ _WAIT_S = 0.1
 class DiffusersGenerator:
     """A diffusers model that loads when it is first needed and makes one request's pictures at a time."""
 
-    def __init__(self, spec: ModelSpec) -> None:
-        """Keep the spec; nothing is loaded yet."""
+    def __init__(self, spec: ModelSpec, *, latent_marker: LatentMarker | None = None) -> None:
+        """Keep the spec; nothing is loaded yet.
+
+        Args:
+            spec: which model.
+            latent_marker: draws the noise that pictures grow from, where the model allows it; the same seed then gives
+                another picture under another image id.
+        """
         self.id = spec.id
         self.spec = spec
+        self._latent_marker = latent_marker
         self._lock = threading.Lock()
         self._loaded: LoadedModel | None = None
         self._pipelines: dict[Operation, OperationPipeline] = {}
@@ -73,6 +82,19 @@ class DiffusersGenerator:
         """
         with self._lock:
             return self._ready().card
+
+    def lend(self, use: Callable[[Any], _Result]) -> _Result:
+        """Return what ``use`` makes of the loaded text-to-image pipeline; nobody generates meanwhile.
+
+        Raises:
+            ConfigError: the model could not be loaded.
+            GenerationError: the model failed.
+        """
+        with self._lock:
+            ignore_library_warnings()
+            pipeline = self._pipeline(self._ready(), Operation.TEXT_TO_IMAGE).pipeline
+            with _foreign_errors(self.id, pipeline):
+                return use(pipeline)
 
     def unload(self) -> None:
         """Give the model's memory back; the next request loads it again."""
@@ -104,7 +126,6 @@ class DiffusersGenerator:
             GenerationError: the model failed, or produced values that are not finite.
             ConfigError: the model could not be loaded.
         """
-        request = prompt.admitted.request
         count = len(prompt.admitted.image_ids)
         if not 1 <= count <= self.spec.max_count:
             raise RequestError(f"{count} images were asked for; this model makes 1 to {self.spec.max_count} at once.")
@@ -115,7 +136,7 @@ class DiffusersGenerator:
             if self.spec.batch_size is None and loaded.device == "cpu":
                 batch = 1
             reporter = StepReporter(hooks, batches=-(-count // batch))
-            return self._generate(loaded, request, seeds, batch, reporter)
+            return self._generate(loaded, prompt.admitted, seeds, batch, reporter)
 
     @contextmanager
     def _turn(self, hooks: GenerationHooks) -> Iterator[None]:
@@ -144,17 +165,21 @@ class DiffusersGenerator:
     def _generate(
         self,
         loaded: LoadedModel,
-        request: GenerationRequest,
+        admitted: AdmittedRequest,
         seeds: tuple[int, ...],
         batch: int,
         reporter: StepReporter,
     ) -> Generation:
         """Make the pictures; the caller holds the lock."""
         ignore_library_warnings()
+        request = admitted.request
         chosen = self._pipeline(loaded, request.operation)  # (2)
         pipeline = chosen.pipeline
         canvas = _canvas(request, loaded)  # (3)
         plan = plan_call(chosen, request, canvas, self.spec)
+        marked = latent_start(
+            self._latent_marker, pipeline, request.operation, image_ids=admitted.image_ids, seeds=seeds
+        )
         own = pipeline.scheduler
         pipeline.scheduler, scheduler = build_scheduler(own, request.scheduler or self.spec.scheduler)  # (4)
         previews = None
@@ -170,8 +195,10 @@ class DiffusersGenerator:
                     group = seeds[start : start + batch]
                     blend = LatentBlend(pipeline, canvas, group) if chosen.blends else None
                     reporter.start_batch(blend, first=start, previews=previews)
+                    noise = None if marked is None else marked.latents(pipeline, canvas, first=start, count=len(group))
                     try:
-                        images += [canvas.finish(output) for output in _run(pipeline, plan, group, reporter)]  # (6)
+                        made = _run(pipeline, plan, group, reporter, noise)
+                        images += [canvas.finish(output) for output in made]  # (6)
                     except BatchStoppedError as stopped:
                         pipeline.maybe_free_model_hooks()
                         images += stopped.previews
@@ -185,6 +212,7 @@ class DiffusersGenerator:
             steps=plan.steps,
             guidance=plan.guidance,
             scheduler=scheduler,
+            latent_mark=None if marked is None else marked.marker.algorithm,
         )
 
     def _pipeline(self, loaded: LoadedModel, operation: Operation) -> OperationPipeline:
@@ -217,15 +245,17 @@ def _canvas(request: GenerationRequest, loaded: LoadedModel) -> Canvas:
     return inpainting_canvas(source, mask, request.width, request.height, limits)
 
 
-def _run(pipeline: Any, plan: CallPlan, seeds: tuple[int, ...], reporter: StepReporter) -> list[RGB8]:
-    """Run the pipeline once for a batch and return its pictures.
+def _run(
+    pipeline: Any, plan: CallPlan, seeds: tuple[int, ...], reporter: StepReporter, noise: Any | None
+) -> list[RGB8]:
+    """Run the pipeline once for a batch, from given noise or its own, and return its pictures.
 
     Generators live on the cpu whatever the device: the same seed then starts from the same noise everywhere.
     """
     import torch
 
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    arguments = plan.batch(len(seeds))
+    arguments = plan.batch(len(seeds)) | ({} if noise is None else {"latents": noise})
     output = pipeline(**arguments, generator=generators, callback_on_step_end=reporter).images
     if not np.isfinite(output).all():
         raise GenerationError(  # NaN would come out black

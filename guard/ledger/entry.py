@@ -104,6 +104,7 @@ def release_body(signed: SignedImage, *, at: datetime, timings_s: Mapping[str, f
             "log10_p": float(signed.marked.reading.log10_p),
         },
         "foreign_marks": [_binding(mark) for mark in signed.marked.foreign],
+        "latent_mark": generated.generation.latent_mark,
         "model": _card(generated.generation.model),
         "verdicts": [_verdict("prompt", prompt.decision), _verdict("image", cleared.decision)],
         "timings_ms": _milliseconds(timings_s),

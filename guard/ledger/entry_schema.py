@@ -122,6 +122,7 @@ class _Release(_Entry):
     registration_sha256: _Sha256
     watermark: _Watermark
     foreign_marks: Annotated[list[_CarriedMark], Field(max_length=8)] = []  # entries before 23 Nov 2026 lack it
+    latent_mark: _Name | None = None  # likewise
     model: _ModelCard
     verdicts: Annotated[list[_Verdict], Field(min_length=1, max_length=8)]
     timings_ms: dict[_Name, _Milliseconds]

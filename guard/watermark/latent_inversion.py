@@ -5,7 +5,7 @@
     pipeline = StableDiffusionPipeline.from_pretrained(folder)
     latent = mark.draw(image_id, (4, 32, 32), seed=7)
     picture = pipeline(prompt, latents=torch.from_numpy(latent)[None]).images[0]
-    reading = mark.confirm(inverted_latent(pipeline, np.asarray(picture)), image_id)
+    reading = confirmed_latent(pipeline, mark, np.asarray(picture), image_id, size=(256, 256))
 
 The prompt is not needed: inversion runs without guidance and with an empty one. Only UNet pipelines with a DDIM-like
 scheduler are supported; rectified-flow models invert less well (arXiv 2504.03850) and are refused.
@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from guard.errors import ConfigError
-from guard.records import RGB8
+from guard.records import RGB8, ImageID, MarkReading
+from guard.watermark.latent import LatentMark
 
 
 def inverted_latent(pipeline: Any, pixels: RGB8, *, steps: int = 20) -> NDArray[np.float32]:
@@ -57,3 +59,34 @@ def inverted_latent(pipeline: Any, pixels: RGB8, *, steps: int = 20) -> NDArray[
             predicted = unet(latent, step, encoder_hidden_states=words).sample
             latent = scheduler.step(predicted, step, latent).prev_sample
     return np.asarray(latent[0].float().cpu().numpy(), dtype=np.float32)
+
+
+def confirmed_latent(
+    pipeline: Any,
+    mark: LatentMark,
+    pixels: RGB8,
+    image_id: ImageID,
+    *,
+    size: tuple[int, int],
+    mirrored: bool = False,
+    steps: int = 20,
+) -> MarkReading:
+    """Return whether a picture grew from the noise that carries an id.
+
+    Args:
+        pipeline: the model that made the picture.
+        mark: whose key drew the noise.
+        pixels: (H, W, 3) uint8, whole: only scaling and mirroring are undone here.
+        image_id: the candidate, from the pixel mark or a fingerprint.
+        size: (width, height) at which the picture was made, in pixels.
+        mirrored: whether it was mirrored left to right since.
+        steps: of the inversion.
+
+    Raises:
+        ConfigError: the pipeline cannot be inverted.
+        WatermarkError: the latent of this size is too small, or the id is not one.
+    """
+    upright = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
+    if upright.shape[1::-1] != size:
+        upright = np.asarray(cv2.resize(upright, size, interpolation=cv2.INTER_CUBIC))
+    return mark.confirm(inverted_latent(pipeline, upright, steps=steps), image_id)

@@ -128,6 +128,26 @@ def test_watermark_there_and_back(home: Path, photo: Path, tmp_path: Path) -> No
     assert code == 1
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_mark_in_the_noise_is_written_and_confirmed(
+    home: Path, generated: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _ = signet(home, "watermark", "confirm", generated[0]["path"])
+    assert code == 3  # generated without the mark in the noise
+    monkeypatch.setenv("SIGNET_LATENT_MARK", "true")
+    code, (row,) = signet(home, "generate", "a landscape with mountains and trees", "--out", tmp_path, "--seed", 5)
+    assert code == 0
+    picture, copy = Image.open(row["path"]).convert("RGB"), tmp_path / "copy.png"
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((320, 320), Image.Resampling.BICUBIC).save(copy)
+    code, (ours, mirrored) = signet(home, "watermark", "confirm", row["path"], copy)
+    assert code == 1
+    assert (ours["confirmed"], ours["id"], mirrored["confirmed"]) == (True, row["image_id"], True)
+    assert ours["log10_p"] <= -9
+    code, (other,) = signet(home, "watermark", "confirm", generated[0]["path"], "--id", row["image_id"])
+    assert (code, other["confirmed"]) == (0, False)
+
+
 def test_ledger_and_doctor(home: Path, generated: list[dict[str, Any]]) -> None:
     code, (row,) = signet(home, "ledger", "verify")
     assert (code, row["ok"], row["problems"]) == (0, True, [])

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from guard.errors import CancelledError, GenerationError, OutOfMemoryError, RequestError
 from guard.generation.diffusers_backend import DiffusersGenerator
 from guard.interfaces import GenerationHooks
-from guard.records import Operation
+from guard.records import ImageID, Operation
 from tests.guard.generation.conftest import Folders, Generators
 from tests.guard.generation.requests import (
     QUIET,
@@ -368,3 +369,45 @@ def test_the_cleared_request_is_what_is_generated(generators: Generators) -> Non
     prompt = cleared(width=48, height=64)
     made = generators("sd").generate(dataclasses.replace(prompt), hooks=QUIET)
     assert made.images[0].shape == (64, 48, 3)
+
+
+class _Drawn:
+    """A marker that remembers what it was asked for."""
+
+    algorithm = "test.latent.1"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[int, ...], int]] = []
+
+    def draw(self, image_id: ImageID, shape: tuple[int, ...], *, seed: int) -> NDArray[np.float32]:
+        self.asked.append((image_id, shape, seed))
+        return np.random.default_rng([int(image_id, 16), seed]).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["sd", "mini", "sdxl"])
+def test_a_marker_draws_the_noise_of_each_picture(folders: Folders, name: str) -> None:
+    marker = _Drawn()
+    marked = DiffusersGenerator(spec_of(folders(name), batch_size=2), latent_marker=marker)
+    made = generate(marked, count=3)
+    assert made.latent_mark == marker.algorithm
+    assert [(image_id, seed) for image_id, _, seed in marker.asked] == [(f"{i:016x}", 7 + i) for i in range(3)]
+    again, plain = generate(marked, count=3), generate(DiffusersGenerator(spec_of(folders(name))), count=3)
+    assert all(np.array_equal(a, b) for a, b in zip(made.images, again.images, strict=True))
+    assert all((a != b).mean() > 0.1 for a, b in zip(made.images, plain.images, strict=True))
+    assert plain.latent_mark is None
+
+
+def test_what_starts_from_a_picture_or_has_no_unet_is_not_marked(folders: Folders) -> None:
+    marker = _Drawn()
+    edited = generate(
+        DiffusersGenerator(spec_of(folders("sd")), latent_marker=marker), **pictures_for(Operation.IMAGE_TO_IMAGE)
+    )
+    flux = generate(DiffusersGenerator(spec_of(folders("flux")), latent_marker=marker))
+    assert (edited.latent_mark, flux.latent_mark, marker.asked) == (None, None, [])
+
+
+def test_a_lent_pipeline_is_the_loaded_one(folders: Folders) -> None:
+    generator = DiffusersGenerator(spec_of(folders("sd")))
+    assert generator.lend(lambda pipeline: int(pipeline.unet.config.in_channels)) == 4
+    with pytest.raises(GenerationError, match="failed with ValueError"):
+        generator.lend(lambda pipeline: int("x"))

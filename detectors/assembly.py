@@ -36,7 +36,7 @@ def build_detection_engine(settings: Settings | None = None, *, core: Core | Non
     policy, digest = load_detection_policy(chosen.policies / f"{chosen.detection_policy}.yaml")
     detectors: list[Detector] = [
         ContentCredentialsDetector(shared.reader),
-        GeneratorTracesDetector(),
+        GeneratorTracesDetector(credentials=shared.reader),
         EmbeddedFieldsDetector(),
         ContainerStructureDetector(),
         *_registry_detectors(shared, policy.recognition),

@@ -5,18 +5,22 @@
     upload.data -> (1) read_embedded_fields -> (2) stealth text from pixels -> (3) parsers -> claims -> (4) Evidence
 
 All of it is text that anyone can write, copy or remove: it supports, it never proves, and its absence says nothing.
+Names inside content credentials are such text too, unless the credentials were signed for other bytes: then they
+speak of another picture, or of an earlier one, and ``metadata.credentials`` reports the conflict.
 """
 
 from __future__ import annotations
 
 from detectors.evidence import Direction, Evidence, Family, Grade, Observation, Technique
-from detectors.metadata.fields import EmbeddedFields, FieldCollector, Unreadable
+from detectors.metadata.fields import EmbeddedFields, FieldCollector, Layer, Unreadable
 from detectors.metadata.parsers.claim import Claim, TraceParser
 from detectors.metadata.parsers.registry import DEFAULT_PARSERS
 from detectors.metadata.readers.container import read_embedded_fields
 from detectors.metadata.readers.stealth import read_stealth
 from detectors.metadata.text import visible
 from detectors.upload import Upload
+from guard.interfaces import CredentialReader
+from guard.provenance.describe import HARD_BINDING_MISMATCH
 
 MAX_OBSERVATIONS = 80
 """Lines of a report: two full records and their extra settings."""
@@ -33,13 +37,21 @@ class GeneratorTracesDetector:
     technique = Technique.METADATA
     time_budget_s = 3.0
 
-    def __init__(self, parsers: tuple[TraceParser, ...] = DEFAULT_PARSERS) -> None:
-        """Use these parsers, the most telling first."""
+    def __init__(
+        self, parsers: tuple[TraceParser, ...] = DEFAULT_PARSERS, *, credentials: CredentialReader | None = None
+    ) -> None:
+        """Use these parsers, the most telling first.
+
+        Args:
+            parsers: of the tools that are recognised.
+            credentials: says whether names inside credentials belong to this file; None takes them as they are.
+        """
         self._parsers = parsers
+        self._credentials = credentials
 
     def examine(self, upload: Upload) -> Evidence:
         """Return supporting evidence when a generator is named, else neutral evidence."""
-        fields = read_embedded_fields(upload.data)  # (1)
+        fields = self._without_transplants(read_embedded_fields(upload.data), upload.data)  # (1)
         hidden = FieldCollector()
         read_stealth(upload.pixels, upload.image.alpha, hidden)  # (2)
         extra = hidden.result()
@@ -47,6 +59,15 @@ class GeneratorTracesDetector:
             fields=fields.fields + extra.fields, unreadable=fields.unreadable + extra.unreadable
         )
         return self.weigh(find_claims(everything, self._parsers), everything.unreadable)  # (3), (4)
+
+    def _without_transplants(self, fields: EmbeddedFields, data: bytes) -> EmbeddedFields:
+        """Return the fields without those of credentials that were signed for other bytes than the file's."""
+        kept = tuple(field for field in fields.fields if field.layer is not Layer.CREDENTIAL)
+        if self._credentials is None or len(kept) == len(fields.fields):
+            return fields
+        if not HARD_BINDING_MISMATCH & set(self._credentials.read(data).codes):
+            return fields
+        return EmbeddedFields(fields=kept, unreadable=fields.unreadable)
 
     def weigh(self, claims: tuple[Claim, ...], unreadable: tuple[Unreadable, ...]) -> Evidence:
         """Return the evidence for a set of claims; the first claim names the generator."""

@@ -164,4 +164,23 @@ def _show(summary: dict[str, Any], out: Path) -> None:
             f"{worst['generator']} {worst['auc']:.2f}" if worst else "-",
         )
     console().print(table)
+    for name, figures in summary["modes"].items():
+        if name != Mode.NAIVE and figures["auc"] is not None:
+            console().print(_strata(name, figures["control"]["formats"]))
+            break
     console().print(f"Rows, summary and page are in {out}.", markup=False)
+
+
+def _strata(mode: str, formats: list[dict[str, Any]]) -> Table:
+    """Return pixels against file facts within each format, of one mode that treats all pictures alike."""
+    table = Table(f"format ({mode})", "real", "generated", "AUC of pixels", "AUC of file facts", "difference (95 %)")
+    for row in formats:
+        cells = [f"{row['real']} of {row['real_sources']} sources", f"{row['generated']} of {row['generated_sources']}"]
+        if row["auc"] is None:
+            table.add_row(row["format"], *cells, "-", "-", "-")
+            continue
+        low, high = row["advantage_interval"]
+        interval = "" if low is None else f" ({low:+.2f} to {high:+.2f})"
+        figures = (f"{row['auc']:.3f}", f"{row['file_facts_auc']:.3f}", f"{row['advantage']:+.3f}{interval}")
+        table.add_row(row["format"], *cells, *figures)
+    return table

@@ -140,6 +140,21 @@ def test_the_control_unmasks_a_format_shortcut() -> None:
     assert figures["auc"] < 0.6
 
 
+def test_pixels_and_file_facts_are_compared_within_each_format() -> None:
+    rows = [
+        replace(row, media_type="image/png" if index % 4 < 2 else "image/jpeg", width=512 if row.generated else 640)
+        for index, row in enumerate(made_up(n=800, leak=False))
+    ]
+    strata = {s["format"]: s for s in summarise(rows, seed=1)["modes"]["history"]["control"]["formats"]}
+    assert set(strata) == {"image/jpeg", "image/png"}
+    for row in strata.values():
+        assert row["file_facts_auc"] == 1.0  # widths give it away whatever the format
+        assert row["advantage"] == pytest.approx(row["auc"] - 1.0)
+        assert row["advantage_interval"][0] <= row["advantage"] <= row["advantage_interval"][1] < 0
+        assert (row["real"], row["generated"]) == (200, 200)
+        assert row["real_sources"] + row["generated_sources"] == 8
+
+
 def test_thresholds_come_from_other_sources() -> None:
     rows = made_up(n=400, leak=False)
     odd = [replace(row, llr_nats=9.0) if row.group == "r0" else row for row in rows]

@@ -13,7 +13,7 @@ from detectors.metadata.parsers.claim import Claim
 def parse_ai_system(fields: EmbeddedFields) -> Claim | None:
     """Return what the IPTC AI fields say, or None when no system is named."""
     system = fields.get(Layer.XMP, "Iptc4xmpExt:AISystemUsed")
-    if system is None:
+    if system is None or not system.text.strip():
         return None
     version = fields.get(Layer.XMP, "Iptc4xmpExt:AISystemVersionUsed")
     prompt = fields.get(Layer.XMP, "Iptc4xmpExt:AIPromptInformation")

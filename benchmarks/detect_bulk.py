@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.detect_bulk --home HOME --files 10000 --side 192`` draws the files, runs the command with a table
 as output, reads the resident memory of all its processes once a second, and prints one JSON document: files a second,
-memory after each tenth of the files, and the growth a thousand files over the last half. A second run of the same
-command must judge nothing again; its time is given too.
+processor time a file, memory after each tenth of the files, growth a thousand files over the last half. A second run of
+the same command must judge nothing again; its time is given too.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ def main() -> None:
         size = draw(folder, given.files, given.side)
         before = os.getloadavg()
         arguments = command(folder, table, given.home, given.jobs)
+        used = os.times()
         seconds, samples = watched(arguments, table)
+        spent = os.times()
         rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
         again, _ = watched(arguments, table)
     failed = sum("error" in row for row in rows)
@@ -143,6 +145,11 @@ def main() -> None:
                 "errors": failed,
                 "files_per_s": round(given.files / seconds, 2),
                 "seconds": round(seconds, 1),
+                "processor_s_per_file": round(
+                    (spent.children_user + spent.children_system - used.children_user - used.children_system)
+                    / given.files,
+                    4,
+                ),
                 "seconds_of_a_second_run": round(again, 1),
                 **summary(samples, given.files),
             },

@@ -45,9 +45,10 @@ class Hypothesis:
     def matrix(self) -> NDArray[np.float64]:
         """Return (2, 2): where line (u, v) lies in the picture's canonical frame, in cycles a tile."""
         cos, sin = np.cos(self.angle) / self.scale, np.sin(self.angle) / self.scale
-        turned = np.array([[cos, -sin], [sin, cos]]) @ np.diag([1.0, -1.0 if self.flipped else 1.0])
+        handed = -1.0 if self.flipped else 1.0
         root = np.sqrt(self.stretch)
-        return np.asarray(np.diag([1.0 / root, root]) @ turned, dtype=np.float64)
+        across = 1.0 / root
+        return np.array([[across * cos, -handed * across * sin], [root * sin, handed * root * cos]])
 
 
 class LatticeSearch:
@@ -120,7 +121,7 @@ class LatticeSearch:
     def _contrast(self, spectrum: Spectrum, options: list[Hypothesis]) -> NDArray[np.float32]:
         """Return (len(options),) mean power on lit lines less that on dark lines."""
         matrices = np.stack([option.matrix() for option in options])
-        places = np.einsum("kij,nj->kin", matrices, self._lines) * BINS
+        places = (matrices.reshape(-1, 2) @ self._lines.T).reshape(len(options), 2, -1) * BINS
         x, y = places[:, 0] * spectrum.pitch_x, places[:, 1] * spectrum.pitch_y
         sign = np.where(x < 0, -1.0, 1.0)
         power = cv2.remap(

@@ -16,6 +16,7 @@ from detectors.crops import Crop, choose_crops, resaved
 from detectors.evidence import Direction, Evidence, Grade, Observation, Skipped
 from detectors.interfaces import Detector
 from detectors.upload import Upload
+from guard.records import RGB8
 
 RESAVE_QUALITY = 85
 """Quality of the trial save: milder than what platforms do (docs/detection.md, table of platforms)."""
@@ -93,14 +94,30 @@ def judge_crops(upload: Upload, card: CalibrationCard, scorer: Scorer) -> Judgem
     if reason is not None:
         return reason
     scores = scorer(crops)
-    score = float(scores.mean())
-    llr = card.llr_nats(score)
     observations = [
         Observation(name="crops examined", value=f"{len(crops)} of {crops[0].pixels.shape[0]} px, not resized"),
         Observation(name="ratio by crop", value=", ".join(f"{card.llr_nats(float(s)):+.2f}" for s in scores)),
     ]
+    return _judged(crops, float(scores.mean()), card, lambda again: float(scorer(again).mean()), observations)
+
+
+def judge_whole(upload: Upload, card: CalibrationCard, scorer: Callable[[RGB8], float]) -> Judgement:
+    """Return the judgement of a picture by a scorer that looks at all of it; the caller checked the domain."""
+    whole = (Crop(left=0, top=0, pixels=upload.pixels),)
+    return _judged(whole, scorer(upload.pixels), card, lambda again: scorer(again[0].pixels), [])
+
+
+def _judged(
+    crops: tuple[Crop, ...],
+    score: float,
+    card: CalibrationCard,
+    again_on: Callable[[tuple[Crop, ...]], float],
+    observations: list[Observation],
+) -> Judgement:
+    """Calibrate a score and let the weaker of two answers count where the picture is saved once more."""
+    llr = card.llr_nats(score)
     if abs(llr) >= WORTH_TRYING_NATS:
-        again = card.llr_nats(float(scorer(resaved(crops, quality=RESAVE_QUALITY)).mean()))
+        again = card.llr_nats(again_on(resaved(crops, quality=RESAVE_QUALITY)))
         kept = _nearer_to_zero(llr, again)
         stable = "holds" if abs(kept) >= 0.5 * abs(llr) else "does not hold, so it counts for less"
         observations.append(

@@ -40,6 +40,7 @@ _FAMILIES = [
     "detectors.watermark",
     "detectors.statistical",
     "detectors.learned",
+    "detectors.pretrained",
 ]
 _PIXELS = ["detectors.crops", "detectors.calibration", "detectors.scoring"]
 _GATEWAY_BASE = [*_BASE, "guard.settings", "guard.media", "guard.interfaces"]
@@ -213,6 +214,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "detectors.statistical": [*_EVIDENCE, *_PIXELS],
     "detectors.learned": [*_EVIDENCE, *_PIXELS],
+    "detectors.pretrained": [*_EVIDENCE, *_PIXELS, "guard.weights", "guard.isolation"],
     "detectors.pixel_models": [
         "detectors.interfaces",
         "detectors.scoring",
@@ -242,6 +244,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.weights",
         "detectors.statistical",
         "detectors.learned",
+        "detectors.pretrained",
         "detectors.engine",
         "detectors.report",
     ],
@@ -360,6 +363,7 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.evaluation",
         "detectors.calibration",
         "detectors.learned",
+        "detectors.pretrained",
         "detectors.pixel_models",
         "detectors.scoring",
         "detectors.policy",

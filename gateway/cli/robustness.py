@@ -22,12 +22,13 @@ from guard.robustness.measure import PictureOutcome, RobustnessRun, read_outcome
 from guard.robustness.regeneration import regeneration_attacks
 from guard.robustness.report import build_report, unmet
 from guard.robustness.report_html import render_html
+from guard.robustness.report_pdf import render_pdf
 from guard.robustness.samples import Sample, cloud_samples, folder_samples
 from guard.version import __version__
 
 app = typer.Typer(no_args_is_help=True, help="Measure what the invisible watermark survives; signed reports.")
 _QUICK_PICTURES = 4
-_RESULTS, _SIGNED, _PAGE = "results.jsonl", "report.json", "report.html"
+_RESULTS, _SIGNED, _PAGE, _PDF = "results.jsonl", "report.json", "report.html", "report.pdf"
 FoldersArgument = Annotated[
     list[Path] | None, typer.Argument(metavar="[FOLDERS]", help="Folders with pictures; none: computed ones.")
 ]
@@ -60,6 +61,7 @@ def run(
     quick: Annotated[bool, typer.Option("--quick", help="A few pictures and the quick attacks, for CI.")] = False,
     only: Annotated[list[str] | None, typer.Option("--only", help="One attack by name; repeatable.")] = None,
     vae: Annotated[Path | None, typer.Option("--vae", help="Autoencoder folder: also measure regeneration.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also write the report as PDF (needs typst).")] = False,
     home: HomeOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -75,6 +77,8 @@ def run(
         _measure(measured, _samples(folders or [], wanted, least_side), total)
         outcomes = read_outcomes(out / _RESULTS, measured.digest)
         report = _written(out, outcomes, attacks, codec.algorithm, opened.core.keys.ledger_private_key)
+        if pdf:
+            (out / _PDF).write_bytes(render_pdf(report))
     raise typer.Exit(_shown(report, out, as_json=as_json))
 
 

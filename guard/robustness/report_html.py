@@ -6,6 +6,7 @@ from html import escape
 from typing import Any, Final
 
 from guard.robustness.attack import AttackFamily
+from guard.robustness.curves import curve_svg, curves_of
 
 _STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
@@ -18,7 +19,6 @@ figure{margin:0}figcaption{font-size:.85rem;text-align:center}
 @media (prefers-color-scheme:dark){body{color:#e6e6e6;background:#15181c}th,td{border-color:#3a4048}.low{color:#ff9b85}}
 @media print{body{max-width:none;margin:0}figure,table{break-inside:avoid}}
 """
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 300, 200, 40, 30, 10
 
 
 def render_html(report: dict[str, Any]) -> str:
@@ -86,44 +86,9 @@ def _attack_table(rows: list[dict[str, Any]], sources: list[str]) -> str:
 
 
 def _curves(report: dict[str, Any]) -> str:
-    """Return a figure for every curve of two points or more."""
-    curves: dict[str, list[dict[str, Any]]] = {}
-    for row in report["attacks"]:
-        if row["curve"]:
-            curves.setdefault(row["curve"], []).append(row)
-    figures = [_figure(name, rows) for name, rows in curves.items() if len(rows) > 1]
+    """Return a figure for every curve."""
+    figures = [
+        f"<figure>{curve_svg(name, rows)}<figcaption>{escape(name)}</figcaption></figure>"
+        for name, rows in curves_of(report).items()
+    ]
     return f"<h2>Survival curves</h2><div class='curves'>{''.join(figures)}</div>" if figures else ""
-
-
-def _figure(name: str, rows: list[dict[str, Any]]) -> str:
-    """Return one survival curve: rate over strength, with its interval as a band."""
-    rows = sorted(rows, key=lambda row: float(row["strength"]))
-    first, last = rows[0]["strength"], rows[-1]["strength"]
-
-    def place(strength: float, rate: float) -> str:
-        x = _LEFT + (strength - first) / (last - first) * (_WIDTH - _LEFT - 15)
-        return f"{x:.1f},{_TOP + (1 - rate) * (_HEIGHT - _TOP - _BOTTOM):.1f}"
-
-    line = " ".join(place(row["strength"], row["all"]["rate"]) for row in rows)
-    band = " ".join(place(row["strength"], row["all"]["high"]) for row in rows)
-    band += " " + " ".join(place(row["strength"], row["all"]["low"]) for row in reversed(rows))
-    marks = "".join(
-        f"<text x='{place(row['strength'], 0).split(',')[0]}' y='{_HEIGHT - 12}' font-size='10' "
-        f"text-anchor='middle' fill='currentColor'>{row['strength']:g}</text>"
-        for row in rows
-    )
-    grid = "".join(
-        f"<line x1='{_LEFT}' x2='{_WIDTH - 15}' y1='{place(first, rate).split(',')[1]}' "
-        f"y2='{place(first, rate).split(',')[1]}' stroke='currentColor' opacity='.2'/>"
-        f"<text x='{_LEFT - 5}' y='{place(first, rate).split(',')[1]}' font-size='10' text-anchor='end' "
-        f"fill='currentColor'>{rate:.0%}</text>"
-        for rate in (0, 0.5, 1)
-    )
-    summary = "; ".join(f"{row['strength']:g}: {row['all']['rate']:.0%}" for row in rows)
-    return (
-        f"<figure><svg viewBox='0 0 {_WIDTH} {_HEIGHT}' width='{_WIDTH}' height='{_HEIGHT}' role='img' "
-        f"aria-label='{escape(name)}: {escape(summary)}'>{grid}"
-        f"<polygon points='{band}' fill='#2563eb' opacity='.2'/>"
-        f"<polyline points='{line}' fill='none' stroke='#2563eb' stroke-width='2'/>{marks}</svg>"
-        f"<figcaption>{escape(name)}</figcaption></figure>"
-    )

@@ -186,9 +186,8 @@ class Embedder:
         return pattern_of(lines * shape, self._lattice, height, width)
 
     def _reads_after(self, attacks: Sequence[Attack], marked: RGB8, decodes: Decodes) -> bool:
-        """Return whether the word can be read after each attack; none changes the size."""
-        pitch = pixel_pitch(*marked.shape[:2])
-        copies = (frame_of(luma_of(attack(marked)), pitch=pitch) for attack in attacks)
+        """Return whether the word can be read after each attack; none crops."""
+        copies = (frame_of(luma_of(attack(marked))) for attack in attacks)
         return all(decodes(self._reader.read(project(copy)).lit) for copy in copies)
 
     def _lifted(

@@ -91,10 +91,12 @@ TRIALS_SMALL = (
 PROMISES: tuple[tuple[Attack, ...], ...] = (
     (lambda x: _jpeg(x, 25), lambda x: _jpeg(x, 22)),
     (lambda x: _webp(x, 80), lambda x: _jpeg(x, 50)),
+    (lambda x: _jpeg(x, 75),),
 )
 PROMISES_SMALL: tuple[tuple[Attack, ...], ...] = (
     (lambda x: _webp(x, 80), lambda x: _jpeg(x, 50)),
     (lambda x: _jpeg(x, 50),),
+    (lambda x: _jpeg(x, 75), lambda x: _reduced(_jpeg(x, 75), 0.7)),
 )
 """What flat areas must not cost, hardest first: the ceiling is lifted until the word reads after the first set that can
 be kept. From 486 x 486 px JPEG 25 is harder on flat areas than WebP 80 and half size + JPEG 75; two qualities, since it

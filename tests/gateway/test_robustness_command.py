@@ -44,6 +44,15 @@ def test_a_run_writes_a_signed_report_that_verifies_and_can_be_extended(home: Pa
     assert refused["error"] == "verification_failed"
 
 
+def test_the_report_as_pdf_has_its_curves(home: Path) -> None:
+    pytest.importorskip("typst")
+    only = ("--only", "JPEG 90", "--only", "JPEG 50")
+    code, _ = run(home, "robustness", "run", "--out", str(home / "o"), *only, "--count", "1", "--pdf")
+    assert code == 0
+    assert (home / "o" / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert "<svg" in (home / "o" / "report.html").read_text()
+
+
 def test_a_promise_that_is_not_kept_is_exit_code_1(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from guard.robustness.attack import Attack, AttackFamily
 

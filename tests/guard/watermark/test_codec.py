@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from guard.errors import KeyMaterialError, WatermarkError
 from guard.interfaces import Watermarker
 from guard.records import RGB8, ImageID
+from guard.robustness.samples import drawing
 from guard.watermark.codec import MIN_EMBED_SIDE, LatticeWatermarker
 from guard.watermark.key_schedule import KeyName
 from tests.guard.watermark import pictures as p
@@ -107,6 +108,11 @@ def test_any_size_and_shape_from_256_px(codec: LatticeWatermarker, size: tuple[i
 @pytest.mark.parametrize("seed", range(6))
 def test_small_flat_drawings_survive_jpeg_and_reduction(codec: LatticeWatermarker, seed: int) -> None:
     marked = codec.embed(p.drawing(seed), ID)
+    assert codec.detect(p.resized(p.jpeg(marked, 75), 0.7)).image_id == ID
+
+
+def test_a_small_drawing_on_black_that_cannot_keep_all_keeps_jpeg_75_and_reduction(codec: LatticeWatermarker) -> None:
+    marked = codec.embed(drawing(112, 256), ID)
     assert codec.detect(p.resized(p.jpeg(marked, 75), 0.7)).image_id == ID
 
 

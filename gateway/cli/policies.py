@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from gateway.cli.options import JSONOption
 from gateway.cli.output import CLEAN, FINDING, USAGE, console, emit, reporting
 from guard.assembly import build_prompt_checkers
 from guard.errors import GuardError, RequestError
-from guard.policy.compare import compare, relation, term_lists
+from guard.policy.compare import OptionChange, checker_options, compare, relation, term_lists
 from guard.policy.decide import Policy
 from guard.policy.load import load_named, load_policy
 from guard.policy.replay import replay
@@ -105,12 +106,16 @@ def explain(
 
 @app.command("diff", epilog="Example:\n\n  signet policy diff default my/generation.school.yaml")
 def diff(first: PolicyArgument, second: PolicyArgument, as_json: JSONOption = False) -> None:
-    """Say where the second policy is stricter or looser. Exit code 1 when the two decide differently."""
+    """Say where the second policy is stricter or looser, and which checkers look differently.
+
+    Exit code 1 when they differ.
+    """
     with reporting(as_json=as_json):
         before, after = _load(first), _load(second)
     differences = [one for one in compare(before, after) if one.example]
     whole = relation(before, after)
     lists = {"removed": term_lists(before) - term_lists(after), "added": term_lists(after) - term_lists(before)}
+    options = checker_options(before, after)
     if as_json:
         rows = [
             {
@@ -121,7 +126,8 @@ def diff(first: PolicyArgument, second: PolicyArgument, as_json: JSONOption = Fa
             }
             for one in differences
         ]
-        named = {f"term_lists_{kind}": sorted(names) for kind, names in lists.items()}
+        named: dict[str, Any] = {f"term_lists_{kind}": sorted(names) for kind, names in lists.items()}
+        named["checker_options"] = [asdict(one) for one in options]
         emit({"first": before.id, "second": after.id, "relation": whole.value, **named, "differences": rows})
     else:
         screen = console()
@@ -133,7 +139,17 @@ def diff(first: PolicyArgument, second: PolicyArgument, as_json: JSONOption = Fa
             score, severity, old, new = one.example or (0.0, 0, Action.ALLOW, Action.ALLOW)
             what = f"score {score:.2f}, severity {severity}: {old.value} becomes {new.value}"
             screen.print(f"   {one.category.value}, {one.stage.value}: {one.relation.value} ({what})", markup=False)
-    raise typer.Exit(FINDING if differences or any(lists.values()) else CLEAN)
+        for change in options:
+            screen.print(f"   {_in_words(change)}", markup=False)
+    raise typer.Exit(FINDING if differences or options or any(lists.values()) else CLEAN)
+
+
+def _in_words(change: OptionChange) -> str:
+    """Return one line for a checker, or one of its options, that the policies do not share."""
+    if not change.option:
+        return f"checker {change.checker} {'removed' if change.after is None else 'added'}"
+    values = ["not set" if value is None else json.dumps(value) for value in (change.before, change.after)]
+    return f"{change.checker}, {change.option}: {values[0]} becomes {values[1]}"
 
 
 @app.command(

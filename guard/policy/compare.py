@@ -59,6 +59,56 @@ def term_lists(policy: Policy) -> frozenset[str]:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionChange:
+    """One option of a checker that is set differently.
+
+    Attributes:
+        checker: its id, or ``preview``.
+        option: dotted path inside its entry, empty for a checker that only one policy lists.
+        before, after: the values; None where the first or the second policy does not have it.
+    """
+
+    checker: str
+    option: str
+    before: object
+    after: object
+
+
+def checker_options(first: Policy, second: Policy) -> tuple[OptionChange, ...]:
+    """Return every option in which the checkers of two policies differ: what is looked for, and from which score on.
+
+    Findings that a checker does not report cannot be decided about, so equal ladders are not equal policies.
+    """
+    before, after = _options(first), _options(second)
+    return tuple(
+        OptionChange(checker=key[0], option=key[1], before=before.get(key), after=after.get(key))
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    )
+
+
+def _options(policy: Policy) -> dict[tuple[str, str], object]:
+    """Return (checker, dotted option) -> value of all checkers; term lists are compared by ``term_lists``."""
+    checkers = policy.document.checkers
+    found: dict[tuple[str, str], object] = {}
+    for entry in (*checkers.prompt, *checkers.image):
+        found[entry.id, ""] = "listed"
+        _flatten(found, entry.id, "", entry.model_dump(mode="json", exclude={"id", "lists"}))
+    if checkers.preview is not None:
+        _flatten(found, "preview", "", checkers.preview.model_dump(mode="json"))
+    return found
+
+
+def _flatten(found: dict[tuple[str, str], object], checker: str, path: str, value: object) -> None:
+    """Put the leaves of nested mappings into ``found``; a list is one value."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _flatten(found, checker, f"{path}.{name}" if path else str(name), inner)
+    elif value is not None:
+        found[checker, path] = value
+
+
 def action_for(policy: Policy, *, category: Category, stage: Stage, score: float, severity: int) -> Action:
     """Return what a policy does about one finding."""
     finding = Finding(checker="compare", category=category.value, score=score, severity=severity, reason="compared")

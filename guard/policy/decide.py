@@ -90,10 +90,18 @@ class Policy:
         return Decision(
             action=leader.action,
             category=leader.category,
-            reason=leader.reason,
+            reason=self._with_suggestion(leader, at),
             rules=tuple(rules),
             findings=tuple(findings),
         )
+
+    def _with_suggestion(self, verdict: _Verdict, stage: Stage) -> str:
+        """Return the reason, and for a prompt that a rule of the policy withholds, what to try instead."""
+        tunable = verdict.rule.startswith(f"{self.id}.")
+        if stage is not Stage.PROMPT or not tunable or verdict.action not in (Action.REVIEW, Action.BLOCK):
+            return verdict.reason
+        suggestion = self.document.suggestions.get(Category(verdict.category)) if verdict.category else None
+        return f"{verdict.reason} {suggestion}" if suggestion else verdict.reason
 
     def _judge(self, finding: Finding, stage: Stage) -> list[_Verdict]:
         """Return what every applicable rule makes of one finding."""

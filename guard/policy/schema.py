@@ -223,6 +223,7 @@ class PolicyDocument(Strict):
         checkers: what runs.
         categories: every category of TUNABLE with its rules; an empty list means "not acted on".
         quarantine: what is kept of refusals for reviewers.
+        suggestions: category -> what people whose prompt was withheld are told to try instead; not for hard rules.
     """
 
     version: Literal[1]
@@ -231,6 +232,7 @@ class PolicyDocument(Strict):
     checkers: Checkers
     categories: dict[Category, tuple[Rule, ...]]
     quarantine: QuarantineRules = QuarantineRules()
+    suggestions: dict[Category, Annotated[str, Field(min_length=1, max_length=300)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _every_category_is_decided(self) -> PolicyDocument:

@@ -55,6 +55,9 @@ def test_differences_are_named_and_change_the_exit_code() -> None:
     assert code == 1
     assert document["relation"] == "stricter"
     assert {row["category"] for row in document["differences"]} >= {"sexual", "hate"}
+    options = {(row["checker"], row["option"]): (row["before"], row["after"]) for row in document["checker_options"]}
+    assert options["image.nudity", "classes.BUTTOCKS_EXPOSED.min_score"] == (0.45, 0.35)
+    assert "image.nudity, alone_min_score: 0.6 becomes not set" in signet("policy", "diff", "default", "strict")[2]
     assert "looser" in signet("policy", "diff", "strict", POLICIES / "generation.default.yaml")[2]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard.policy.compare import Relation, action_for, compare, relation, term_lists
+from guard.policy.compare import OptionChange, Relation, action_for, checker_options, compare, relation, term_lists
 from guard.policy.decide import Policy
 from guard.policy.load import load_named
 from guard.policy.schema import TUNABLE, Category, ClassifierEntry, NudityEntry, PolicyDocument, Rule, Stage
@@ -112,3 +112,33 @@ def test_no_finding_contradicts_the_comparison(score: float, severity: int, cate
     for looser, stricter in pairwise(ORDERED):
         at = {"category": category, "stage": stage, "score": score, "severity": severity}
         assert RANK[action_for(stricter, **at)] >= RANK[action_for(looser, **at)]  # type: ignore[arg-type]
+
+
+def with_checkers(policy: Policy, *, image: tuple[object, ...]) -> Policy:
+    checkers = policy.document.checkers.model_copy(update={"image": image})
+    return Policy(document=policy.document.model_copy(update={"checkers": checkers}), digest="0" * 64)
+
+
+def test_options_of_checkers_are_compared_one_by_one() -> None:
+    default = ORDERED[1]
+    assert checker_options(default, default) == ()
+    nudity, protected = default.document.checkers.image
+    assert isinstance(nudity, NudityEntry)
+    limit = nudity.classes["BUTTOCKS_EXPOSED"].model_copy(update={"min_score": 0.9})
+    classes = {name: limit if name == "BUTTOCKS_EXPOSED" else old for name, old in nudity.classes.items()}
+    looser = with_checkers(default, image=(nudity.model_copy(update={"classes": classes}), protected))
+    assert relation(default, looser) is Relation.SAME  # the ladders are equal, and still one hears less
+    assert checker_options(default, looser) == (
+        OptionChange(checker="image.nudity", option="classes.BUTTOCKS_EXPOSED.min_score", before=0.45, after=0.9),
+    )
+    without = checker_options(default, with_checkers(default, image=(nudity,)))
+    assert OptionChange(checker="image.protected", option="", before="listed", after=None) in without
+
+
+def test_a_stricter_policy_does_not_make_light_of_lone_detections_that_a_looser_one_counts() -> None:
+    for looser, stricter in pairwise(ORDERED):
+        before, after = (
+            next(e.alone_min_score or 0.0 for e in policy.document.checkers.image if isinstance(e, NudityEntry))
+            for policy in (looser, stricter)
+        )
+        assert after <= before

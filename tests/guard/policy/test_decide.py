@@ -60,6 +60,18 @@ def test_the_strongest_finding_decides_and_gives_the_reason(default: Policy) -> 
     assert len(decision.findings) == 2
 
 
+def test_a_suggestion_stands_after_the_reason_of_a_withheld_prompt_and_nowhere_else(default: Policy) -> None:
+    suggestions = {Category.HATE: "Show what people do, not what they are."}
+    document = default.document.model_copy(update={"suggestions": suggestions})
+    policy = Policy(document=document, digest="0" * 64)
+    assert policy.decide([finding("hate")], stage="prompt").reason.endswith("not what they are.")
+    flagged = policy.decide([finding("hate", 0.55)], stage="prompt")
+    image = policy.decide([finding("hate")], stage="image")
+    hard = policy.decide([finding("hate", hard=True)], stage="prompt")
+    other = policy.decide([finding("violence_gore")], stage="prompt")
+    assert not any("what they are" in decision.reason for decision in (flagged, image, hard, other))
+
+
 def test_a_category_that_is_switched_off_is_allowed(default: Policy) -> None:
     assert default.decide([finding("trademark_style", 1.0, 7)], stage="prompt").action is Action.ALLOW
 

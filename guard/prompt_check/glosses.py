@@ -99,7 +99,8 @@ class Glosses:
             return None
         votes = {name: sum(word in known for word in words) for name, known in self.function_words.items()}
         sure = {name: sum(self.tables[name].find(word, sure=True) is not None for word in words) for name in LATIN}
-        best = max(LATIN, key=lambda name: votes[name] + 2 * sure[name])
+        known = {name: sum(self.tables[name].find(word) is not None for word in words) for name in LATIN}
+        best = max(LATIN, key=lambda name: votes[name] + 2 * sure[name] + known[name])
         if votes[best] + 2 * sure[best] > max(votes["en"], 1) and votes[best] + sure[best] >= _SHARE * len(words):
             return best
         return "mixed" if any(sure.values()) else None

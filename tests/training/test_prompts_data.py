@@ -1,11 +1,12 @@
 import gzip
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training.prompts.augment import FUNCTION_WORDS, contrasts, joined, own_rows, soups, telegraphic
+from training.prompts.augment import FUNCTION_WORDS, Neighbours, contrasts, joined, own_rows, soups, telegraphic
 from training.prompts.clean import cleaned, factor
 from training.prompts.data import (
     CATEGORIES,
@@ -133,15 +134,28 @@ def test_contrasts_are_pairs_of_one_scene_and_leave_minors_alone() -> None:
     assert hard == []
 
 
+VOCABULARY = ["##zorp", "quux", "[UNK]", "123", "lake", "pond", *(f"far{letter * 3}" for letter in "abcdefgh")]
+VECTORS = np.array([[0.0, 1.0]] * 4 + [[1.0, 0.0], [0.99, 0.05]] + [[0.1, -1.0]] * 8, np.float32)
+
+
 def test_token_soups_hold_words_of_their_text_and_noise() -> None:
-    rows = [row("a bloody severed head", label=1, source="i2p"), row("a calm lake at dawn")]
-    found = soups(rows, ["##zorp", "quux", "[UNK]", "123"], count=30, seed=0)
-    assert sum(r.label for r in found) == 20
+    rows = [row("a bloody severed head", label=1, source="i2p"), row("a calm pier at dawn")]
+    found = soups(rows, VOCABULARY, VECTORS, count=30, seed=0)
+    assert sum(r.label for r in found) == 25
     for r in found:
         words = set(r.text.split())
         assert r.weight == MADE_WEIGHT
-        assert any(w.startswith(("bloody", "severed", "head") if r.label else ("calm", "lake", "dawn")) for w in words)
-        assert any("zorp" in w or "quux" in w for w in words)
+        assert any(w.startswith(("bloody", "severed", "head") if r.label else ("calm", "pier", "dawn")) for w in words)
+        assert any("zorp" in w or "quux" in w or "far" in w or "lake" in w or "pond" in w for w in words)
+
+
+def test_a_word_is_replaced_by_a_near_one_and_an_unknown_word_stays() -> None:
+    near = Neighbours(VOCABULARY, VECTORS)
+    rng = random.Random(0)
+    drawn = {near.draw("lake", rng) for _ in range(200)}
+    assert "pond" in drawn
+    assert "lake" not in drawn
+    assert near.draw("chateau", rng) == "chateau"
 
 
 def test_telegraphic_texts_have_no_function_words() -> None:

@@ -87,7 +87,9 @@ def read_inputs(data: Path, encoder: Path, work: Path, *, cap: int, seed: int, e
     """Read rows, add those made from others, and compute or load their features."""
     vocabulary = read_vocabulary(encoder)
     rows = capped(read_rows(data), cap=cap, seed=seed) + own_rows(seed=seed)
-    made = joined(rows, count=len(rows) // 14, seed=seed) + soups(rows, vocabulary, count=len(rows) // 26, seed=seed)
+    vectors = distil(encoder, work)
+    made = joined(rows, count=len(rows) // 14, seed=seed)
+    made += soups(rows, vocabulary, vectors, count=len(rows) // 16, seed=seed)
     rows += made + telegraphic(rows, count=len(rows) // 14, seed=seed)
     glosses = read_glosses()
     readings = [glosses.read(row.text) for row in rows]
@@ -99,7 +101,7 @@ def read_inputs(data: Path, encoder: Path, work: Path, *, cap: int, seed: int, e
         rows=cleaned(rows, doubts(rows, counts, allowed, work, seed=seed)),
         counts=counts,
         ids=[pieces(reading, numbers) for reading in readings],
-        vectors=distil(encoder, work),
+        vectors=vectors,
         sentences=sentence_vectors(rows, encoder, work),
     )
 

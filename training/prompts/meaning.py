@@ -21,7 +21,7 @@ from training.prompts.data import CATEGORIES, Row
 POOLS = 6
 HIDDEN = 256
 LAYERS = 2
-EPOCHS = 3
+EPOCHS = 2
 BATCH = 256
 LEARNING_RATE = 3e-3
 PIECE_DROPOUT = 0.1

@@ -298,22 +298,29 @@ def test_proof_does_not_get_lost_under_load(service: Service, released: dict) ->
         assert all(n.result()["complete"] for n in noise)
 
 
-def test_the_picture_that_an_edit_started_from_is_not_called_generated(service: Service) -> None:
-    photo = io.BytesIO()
-    Image.fromarray(data.chelsea()).crop((0, 0, 300, 300)).save(photo, "PNG")
-    mask = np.zeros((300, 300, 3), np.uint8)
+def corner_redrawn(client: httpx.Client, source: bytes) -> dict:
+    """Return the row of a picture whose upper left corner alone was painted anew."""
+    width, height = Image.open(io.BytesIO(source)).size
+    mask = np.zeros((height, width, 3), np.uint8)
     mask[:24, :24] = 255
     body = {
         "prompt": "a red circle",
         "operation": "inpainting",
-        "source_image": base64.b64encode(photo.getvalue()).decode(),
+        "source_image": base64.b64encode(source).decode(),
         "mask": base64.b64encode(encode(mask, ImageFormat.PNG)).decode(),
         "strength": 1.0,
         "steps": 4,
     }
+    (edited,) = client.post("/v1/generate", json=body).json()["images"]
+    assert edited["credential_state"] == "trusted", edited
+    return edited
+
+
+def test_the_picture_that_an_edit_started_from_is_not_called_generated(service: Service) -> None:
+    photo = io.BytesIO()
+    Image.fromarray(data.chelsea()).crop((0, 0, 300, 300)).save(photo, "PNG")
     with service.client() as client:
-        (edited,) = client.post("/v1/generate", json=body).json()["images"]
-        assert edited["credential_state"] == "trusted", edited
+        edited = corner_redrawn(client, photo.getvalue())
         copy = upload(client, "/v1/detect", client.get(edited["url"]).content).json()
         original = upload(client, "/v1/detect", photo.getvalue(), families="metadata").json()
     assert copy["verdict"] == "PROVEN_AI"
@@ -323,19 +330,7 @@ def test_the_picture_that_an_edit_started_from_is_not_called_generated(service: 
 def test_an_edit_of_our_own_picture_is_released_and_traced(service: Service, released: dict) -> None:
     with service.client() as client:
         source = client.get(released["url"]).content
-        height, width = np.asarray(Image.open(io.BytesIO(source))).shape[:2]
-        mask = np.zeros((height, width, 3), np.uint8)
-        mask[:24, :24] = 255
-        body = {
-            "prompt": "a red circle",
-            "operation": "inpainting",
-            "source_image": base64.b64encode(source).decode(),
-            "mask": base64.b64encode(encode(mask, ImageFormat.PNG)).decode(),
-            "strength": 1.0,
-            "steps": 4,
-        }
-        (edited,) = client.post("/v1/generate", json=body).json()["images"]
-        assert edited["credential_state"] == "trusted", edited
+        edited = corner_redrawn(client, source)
         signed = client.get(edited["url"]).content
         copy = io.BytesIO()
         Image.open(io.BytesIO(signed)).convert("RGB").save(copy, "JPEG", quality=80)
@@ -347,19 +342,8 @@ def test_what_a_source_says_of_itself_goes_on_with_the_edit(service: Service) ->
     source = write(np.ascontiguousarray(data.chelsea()[:300, :300]), KNOWN_PAYLOADS[0].bits, svd=True)
     photo = io.BytesIO()
     Image.fromarray(source).save(photo, "WEBP", lossless=True, xmp=xmp % (IPTC + "digitalCapture").encode())
-    mask = np.zeros((300, 300, 3), np.uint8)
-    mask[:24, :24] = 255
-    body = {
-        "prompt": "a red circle",
-        "operation": "inpainting",
-        "source_image": base64.b64encode(photo.getvalue()).decode(),
-        "mask": base64.b64encode(encode(mask, ImageFormat.PNG)).decode(),
-        "strength": 1.0,
-        "steps": 4,
-    }
     with service.client() as client:
-        (edited,) = client.post("/v1/generate", json=body).json()["images"]
-        assert edited["credential_state"] == "trusted", edited
+        edited = corner_redrawn(client, photo.getvalue())
         signed = client.get(edited["url"]).content
     found = open_picture(signed).kept.xmp
     assert found == xmp % COMPOSITE_WITH_TRAINED_ALGORITHMIC_MEDIA.encode(), "not a camera's picture any more"

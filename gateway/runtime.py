@@ -112,9 +112,7 @@ class Runtime:
     @cached_property
     def engine(self) -> DetectionEngine:
         """Return the detection flow."""
-        engine = build_detection_engine(self.settings, core=self.core)
-        self._built.append(engine)
-        return engine
+        return build_detection_engine(self.settings, core=self.core)
 
     def start(self) -> None:
         """Build what a service needs before its first request, and clear what a crash left behind.

@@ -63,6 +63,15 @@ def test_a_broken_detector_is_reported_and_the_others_count(broken: Scripted, sa
     assert said in failed.reason
 
 
+def test_a_budget_is_a_detectors_own_and_an_overrun_costs_the_next_one_nothing() -> None:
+    stuck = Scripted(id="stuck", sleep_s=1.5, time_budget_s=0.1)
+    steady = [Scripted(id=f"steady-{n}", sleep_s=0.3, time_budget_s=0.6) for n in range(3)]
+    start = time.monotonic()
+    results = engine(stuck, *steady).judge(upload()).verdict.results
+    assert [isinstance(result, Failed) for result in results] == [True, False, False, False]
+    assert time.monotonic() - start < 1.5
+
+
 def test_only_what_the_policy_lists_runs_in_its_order() -> None:
     a, b, c = Scripted(id="a"), Scripted(id="b"), Scripted(id="c")
     examination = engine(a, b, c, enabled=("c", "a")).judge(upload())

@@ -60,7 +60,6 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, 
     core = build_core(settings)
     engine = build_detection_engine(settings, core=core)
     yield lambda origin, treatment: engine.judge(load_upload(TREATMENTS[treatment](origins, origin))).verdict
-    engine.close()
     core.close()
 
 

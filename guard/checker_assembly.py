@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from guard.clip_model import ClipModel
 from guard.errors import PluginError
 from guard.image_check.clip_concepts import ClipConceptChecker
+from guard.image_check.faces import FaceDetector
 from guard.image_check.image_text import ImageTextChecker
 from guard.image_check.nudity import NudityChecker
 from guard.image_check.safety_checker import SafetyChecker
@@ -84,6 +85,13 @@ def model_source(pinned: PinnedModel) -> ModelSource:
     return ModelSource(folder=folder, hub=pinned.hub, revision=pinned.revision, digest=pinned.digest)
 
 
+def face_detector(entry: NudityEntry) -> FaceDetector | None:
+    """Return the policy's second detector of faces, or None. Raises WeightsError when it cannot run here."""
+    if entry.faces is None:
+        return None
+    return FaceDetector(Path(entry.faces.file), digest=entry.faces.digest, min_score=entry.faces.min_score)
+
+
 def similarity_rule(entry: ProtectedSetEntry, *, core: Parts) -> SimilarityRule | None:
     """Return when a picture resembles a protected one, or None. Raises ConfigError when the model is not usable."""
     if entry.model is None or entry.min_similarity is None:
@@ -96,7 +104,8 @@ def build_image_checkers(policy: Policy, *, core: Parts) -> Sequence[ImageChecke
     checkers: list[ImageChecker] = []
     for entry in policy.document.checkers.image:
         if isinstance(entry, NudityEntry):
-            checkers.append(NudityChecker(classes=entry.classes, alone_min_score=entry.alone_min_score))
+            faces = face_detector(entry)
+            checkers.append(NudityChecker(classes=entry.classes, alone_min_score=entry.alone_min_score, faces=faces))
         elif isinstance(entry, ProtectedSetEntry):
             rule = similarity_rule(entry, core=core)
             checkers.append(ProtectedSetChecker(core.protected_set, max_distance=entry.max_distance, similarity=rule))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guard.errors import CheckError, ConfigError
+from guard.image_check.faces import Face, FaceDetector
 from guard.image_check.views import scalings
 from guard.inference import open_onnx
 from guard.records import RGB8, Finding, Region
@@ -117,13 +118,20 @@ class NudityChecker:
 
     id: str = "image.nudity"
 
-    def __init__(self, *, classes: Mapping[str, ClassLimit], alone_min_score: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        classes: Mapping[str, ClassLimit],
+        alone_min_score: float | None = None,
+        faces: FaceDetector | None = None,
+    ) -> None:
         """Find, check and load the detector.
 
         Args:
             classes: class of CLASSES -> from which score on it counts, and how severe it is.
             alone_min_score: 0..1; below it, a class in a picture that shows nothing else of a body is reported with a
                 severity of LONE_SEVERITY at most. None makes no difference between lone and other detections.
+            faces: asked for faces where the detector sees intimate parts and no face of its own.
 
         Raises:
             ConfigError: the package ``nudenet`` is not installed, or a class does not exist.
@@ -137,6 +145,7 @@ class NudityChecker:
             )
         self._classes = dict(classes)
         self._alone_min_score = alone_min_score
+        self._faces = faces
         self._session = open_onnx(verify_file(detector_file(), DETECTOR), name="The nudity detector")
         self.digest = DETECTOR.sha256
 
@@ -153,17 +162,19 @@ class NudityChecker:
             if (seen := [d for d in detections if d.name == name and d.score >= limit.min_score])
         ]
         intimate = [d for d in detections if d.name in INTIMATE and d.score >= HARD_SCORE]
-        faces = [d for d in detections if d.name in FACES and d.score >= HARD_SCORE]
+        faces = [Face(d.score, d.region) for d in detections if d.name in FACES and d.score >= HARD_SCORE]
+        if intimate and not faces and self._faces is not None:
+            faces = self._faces.detect(pixels)
         if intimate and faces:
             findings.append(
                 Finding(
                     checker=self.id,
                     category="likeness",
-                    score=min(max(d.score for d in intimate), max(d.score for d in faces)),
+                    score=min(max(d.score for d in intimate), max(face.score for face in faces)),
                     severity=7,
                     reason="The picture shows intimate parts together with a face.",
                     hard=True,
-                    regions=tuple(d.region for d in (*intimate, *faces)),
+                    regions=(*(d.region for d in intimate), *(face.region for face in faces)),
                 )
             )
         return findings

@@ -19,17 +19,33 @@ class NudityClass(Strict):
     severity: Severity
 
 
+class FaceModel(Strict):
+    """A YuNet file of the operator: a second opinion on faces (``guard/image_check/faces.py``).
+
+    Attributes:
+        file: path of the ONNX file.
+        digest: its SHA-256.
+        min_score: what scores lower is no face.
+    """
+
+    file: str
+    digest: Digest
+    min_score: Annotated[float, Field(ge=0.5, le=1.0, allow_inf_nan=False)] = 0.8
+
+
 class NudityEntry(Strict):
     """``image.nudity``: the nudity detector (extra ``nudenet``), class by class; classes left out do not count.
 
     Attributes:
         alone_min_score: below it, a class in a picture that shows nothing else of a body is reported as mild; None =
             no difference.
+        faces: a second detector of faces, for the hard rule on intimate parts together with a face.
     """
 
     id: Literal["image.nudity"]
     classes: dict[str, NudityClass] = Field(min_length=1)
     alone_min_score: Probability | None = None
+    faces: FaceModel | None = None
 
 
 class UncheckedEntry(Strict):

@@ -8,7 +8,9 @@ from skimage import data
 
 from guard.errors import CheckError, ConfigError, WeightsError
 from guard.image_check import nudity
+from guard.image_check.faces import Face
 from guard.image_check.nudity import CLASSES, INPUT_PX, Detection, NudityChecker, read_output, suppress, to_input
+from guard.records import Region
 from guard.weights import WeightSpec
 
 needs_nudenet = pytest.mark.skipif(importlib.util.find_spec("nudenet") is None, reason="the extra nudenet is absent")
@@ -180,3 +182,32 @@ def test_overlapping_boxes_of_one_class_are_one_detection() -> None:
     other_class = Detection("BELLY_EXPOSED", 0.4, 0, 0, 10, 10)
     elsewhere = Detection("FEET_EXPOSED", 0.3, 50, 50, 10, 10)
     assert suppress([again, elsewhere, other_class, best]) == [best, other_class, elsewhere]
+
+
+class ScriptedFaces:
+    """A second face detector that counts how often it is asked."""
+
+    def __init__(self, *found: Face) -> None:
+        self.found = list(found)
+        self.asked = 0
+
+    def detect(self, pixels: np.ndarray) -> list[Face]:
+        self.asked += 1
+        return self.found
+
+
+def test_a_face_that_only_the_second_detector_sees_makes_the_hard_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    exposed = ("FEMALE_BREAST_EXPOSED", 0.9, 80, 160, 20, 20)
+    face = Face(0.85, Region(x=1, y=2, width=30, height=40))
+    for faces, output, hard, asked in (
+        (ScriptedFaces(face), raw(exposed), 1, 1),
+        (ScriptedFaces(), raw(exposed), 0, 1),
+        (ScriptedFaces(face), raw(("FACE_FEMALE", 0.9, 80, 60, 20, 20), exposed), 1, 0),
+        (ScriptedFaces(face), raw(("FEET_EXPOSED", 0.9, 80, 60, 20, 20)), 0, 0),
+    ):
+        checker = scripted(monkeypatch, output, FEMALE_BREAST_EXPOSED=(0.4, 5))
+        monkeypatch.setattr(checker, "_faces", faces)
+        found = [finding for finding in checker.check(GREY) if finding.hard]
+        assert (len(found), faces.asked) == (hard, asked)
+        if hard and asked:
+            assert (found[0].score, found[0].regions[-1]) == (0.85, face.region)

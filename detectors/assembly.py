@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectors.engine import DetectionEngine
 from detectors.interfaces import Detector
+from detectors.mark_readers import operator_mark_detectors
 from detectors.metadata.container_structure import ContainerStructureDetector
 from detectors.metadata.content_credentials import ContentCredentialsDetector
 from detectors.metadata.embedded_fields import EmbeddedFieldsDetector
@@ -12,6 +13,7 @@ from detectors.metadata.ledger_match import LedgerMatchDetector
 from detectors.originals import RegistryLookup
 from detectors.pixel_models import PROBES_FOLDER, pixel_detectors
 from detectors.policy import RecognitionPolicy, load_detection_policy
+from detectors.pretrained.assembly import pretrained_detectors
 from detectors.unavailable import UnavailableDetector
 from detectors.watermark.gateway_mark import GatewayMarkDetector
 from detectors.watermark.open_marks import OpenMarksDetector
@@ -41,7 +43,9 @@ def build_detection_engine(settings: Settings | None = None, *, core: Core | Non
         ContainerStructureDetector(),
         *_registry_detectors(shared, policy.recognition),
         OpenMarksDetector(),
+        *operator_mark_detectors(chosen.home, policy),
         *pixel_detectors(probes=chosen.home / PROBES_FOLDER),
+        *pretrained_detectors(chosen.home, wanted=policy.detectors),
     ]
     return DetectionEngine(detectors, policy, policy_digest=digest)
 

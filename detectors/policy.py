@@ -50,14 +50,33 @@ class RecognitionPolicy(_Strict):
     pdq_min_quality: int = Field(ge=0, le=100)
 
 
+class KnownMessage(_Strict):
+    """A message that a reader of marks looks for, as ``rivagan`` and ``videoseal-256`` need it.
+
+    Attributes:
+        detector: id of the reader, e.g. ``watermark.videoseal-256``.
+        writer: who embeds it; named in reports.
+        bits: the message in hex digits, most significant bit first.
+    """
+
+    detector: str = Field(pattern=r"^watermark\.[a-z0-9-]{1,63}$")
+    writer: str = Field(min_length=1, max_length=120)
+    bits: str = Field(pattern=r"^(?:[0-9a-f]{2}){4,128}$")
+
+
 class DetectionPolicy(_Strict):
-    """One detection policy file."""
+    """One detection policy file.
+
+    Attributes:
+        marks: messages that readers of others' marks look for.
+    """
 
     version: Literal[1]
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
     detectors: tuple[str, ...] = Field(min_length=1)
     fusion: FusionPolicy
     recognition: RecognitionPolicy
+    marks: tuple[KnownMessage, ...] = Field(default=(), max_length=1000)
 
     @model_validator(mode="after")
     def _no_repeats(self) -> DetectionPolicy:

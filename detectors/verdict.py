@@ -26,6 +26,19 @@ HEADLINES: dict[VerdictLevel, str] = {
 """One plain sentence per level, shown above every report."""
 
 
+UNDECIDED = frozenset({VerdictLevel.UNDETERMINED, VerdictLevel.NO_EVIDENCE})
+"""Levels at which a reader should know what was left out."""
+ELSEWHERE = (
+    "SynthID, the watermark in pictures from Google's models, cannot be checked locally: only Google can read it. Add "
+    "the picture at gemini.google.com and ask whether it was made or edited with Google AI; organisations can ask for "
+    "the SynthID Detector portal. The picture leaves your premises when you do.",
+)
+"""Checks that only somebody else can make, and how to ask for them; shown where nothing else decided.
+
+Source: support.google.com/gemini/answer/16722517 (read November 2026).
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """One step of the explanation: which evidence, and what it means here."""

@@ -51,6 +51,7 @@ class Entry:
         preparation: what it is shown, for detectors.
         backbone: id of the entry that holds the rest of the tensors.
         variant: which of a family's readers it is (TrustMark P, Q, B, C).
+        message_bits: length of the messages of a reader that must be told what to look for.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Entry:
     preparation: Prep | None = None
     backbone: str | None = None
     variant: str = ""
+    message_bits: int | None = None
 
 
 _CLIP_CROP = Prep(crop=224, mean=CLIP_MEAN, std=CLIP_STD)
@@ -233,6 +235,7 @@ CATALOGUE: tuple[Entry, ...] = (
         file="model.onnx",
         max_bytes=64 * MIB,
         page="https://github.com/ShieldMnt/invisible-watermark",
+        message_bits=32,
     ),
     Entry(
         id="videoseal-256",
@@ -245,6 +248,7 @@ CATALOGUE: tuple[Entry, ...] = (
         max_bytes=2048 * MIB,
         page="https://github.com/facebookresearch/videoseal",
         url="https://dl.fbaipublicfiles.com/videoseal/y_256b_img.jit",
+        message_bits=256,
     ),
 )
 

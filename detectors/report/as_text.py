@@ -27,6 +27,10 @@ def render_text(report: Report) -> str:
     lines += ["", "What was examined:"]
     for row in report.evidence:
         lines += _evidence(row)
+    if report.elsewhere:
+        lines += ["", "What only others can check:"]
+        for text in report.elsewhere:
+            lines += _wrapped("   ", text)
     lines += ["", f"Policy {report.policy_id} ({report.policy_digest[:16]}), Signet {report.signet_version}."]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from detectors.evidence import DetectorResult, Direction, Evidence, Failed, Family, Grade, Technique
-from detectors.verdict import Verdict, VerdictLevel
+from detectors.verdict import ELSEWHERE, UNDECIDED, Verdict, VerdictLevel
 from guard.version import __version__
 
 Status = Literal["found", "nothing_found", "conflict", "skipped", "failed"]
@@ -55,7 +55,11 @@ class ReasonRow(_Frozen):
 
 
 class Report(_Frozen):
-    """Everything that was found out about one file; ``complete`` is False when a detector could not run this time."""
+    """Everything that was found out about one file.
+
+    ``complete`` is False when a detector could not run this time; ``elsewhere`` names checks that only others can make,
+    where nothing decided.
+    """
 
     report_version: Literal[1] = 1
     signet_version: str = __version__
@@ -71,6 +75,7 @@ class Report(_Frozen):
     llr_nats: float | None
     generator: dict[str, float] | None
     evidence: tuple[EvidenceRow, ...]
+    elsewhere: tuple[str, ...]
     policy_id: str
     policy_digest: str
 
@@ -140,6 +145,7 @@ def build_report(
         llr_nats=verdict.llr_nats,
         generator=verdict.generator,
         evidence=tuple(evidence_row(result) for result in verdict.results),
+        elsewhere=ELSEWHERE if verdict.level in UNDECIDED else (),
         policy_id=policy_id,
         policy_digest=policy_digest,
     )

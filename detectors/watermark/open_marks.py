@@ -19,13 +19,19 @@ WHERE = "pixels"
 class OpenMarksDetector:
     """Looks for every foreign mark whose reader is configured."""
 
-    id = "watermark.open_marks"
     version = "1"
     family = Family.WATERMARK
     technique = Technique.WATERMARK
-    time_budget_s = 10.0
 
-    def __init__(self, readers: Sequence[ForeignMarkReader] | None = None) -> None:
+    def __init__(
+        self,
+        readers: Sequence[ForeignMarkReader] | None = None,
+        *,
+        id: str = "watermark.open_marks",
+        time_budget_s: float = 10.0,
+    ) -> None:
+        self.id = id
+        self.time_budget_s = time_budget_s
         self._readers = tuple(default_readers() if readers is None else readers)
 
     def examine(self, upload: Upload) -> Evidence | Skipped:

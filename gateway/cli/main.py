@@ -33,6 +33,7 @@ from gateway.cli import (
     train,
     trust,
     watermark,
+    weights,
 )
 from guard.version import __version__
 
@@ -74,6 +75,7 @@ app.add_typer(trust.app, name="trust")
 app.add_typer(policies.app, name="policy")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")
+app.add_typer(weights.app, name="weights")
 app.add_typer(review.app, name="review")
 app.add_typer(protect.app, name="protect")
 

@@ -9,10 +9,14 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from detectors.calibration.card import CalibrationCard
+from detectors.evaluation.adapter_card import fit_card, score_pictures
 from detectors.evaluation.labelled import read_labelled
 from detectors.evaluation.probe import embed, fit_probe, split_sources, write_probe
 from detectors.learned.probe import PROBE_NAME, texture_features
 from detectors.pixel_models import MODELS, PROBES_FOLDER
+from detectors.pretrained.assembly import RECONSTRUCTION_PREFIX, pretrained_detectors
+from detectors.pretrained.installed import AUTOENCODER_PREFIX, CARD_FILE, WEIGHTS_FOLDER
 from detectors.scoring import ScoringModel
 from gateway.cli.options import HomeOption, JSONOption
 from gateway.cli.output import CLEAN, console, emit, error_console, reporting
@@ -25,11 +29,6 @@ _EPILOG = (
     "  signet train probe labelled/ --name our-site      (real/SOURCE/*, generated/SOURCE/* inside)\n\n"
     "  signet train probe pictures.jsonl --name our-site --json"
 )
-
-
-@app.callback()
-def train() -> None:
-    """Keep ``probe`` a command of its own."""
 
 
 @app.command("probe", epilog=_EPILOG)
@@ -62,18 +61,54 @@ def probe(
         model, make_card = fit_probe(split_sources(pictures))
         folder = settings.home / PROBES_FOLDER / name
         detector = f"learned.probe.{name}"
-        card = write_probe(folder, model, make_card, detector=detector, date=datetime.now(UTC).date().isoformat())
-        measured = card.measured[0]
-        row = {"id": detector, "folder": str(folder), "pictures": len(pictures), **measured.model_dump(mode="json")}
-        if as_json:
-            emit(row)
-        else:
-            console().print(
-                f"{detector}: AUC {measured.auc:.3f} ({measured.auc_interval[0]:.2f} to {measured.auc_interval[1]:.2f})"
-                f" on held-out sources, {measured.tpr_at_5:.0%} found at {measured.fpr_at_5:.1%} false alarms, "
-                f"Cllr {measured.cllr:.2f}.\nInstalled in {folder}. To use it, add {detector} to the detectors of a "
-                "detection policy.",
-                markup=False,
-                soft_wrap=True,
-            )
+        made = write_probe(folder, model, make_card, detector=detector, date=datetime.now(UTC).date().isoformat())
+        _show(made, folder, len(pictures), as_json=as_json)
     raise typer.Exit(CLEAN)
+
+
+@app.command("card", epilog="Examples:\n\n  signet train card learned.univfd labelled/")
+def card(
+    detector: Annotated[str, typer.Argument(help="Installed detector of others: learned.NAME.")],
+    source: Annotated[Path, typer.Argument(help="Folder with real/ and generated/, or a manifest (.jsonl).")],
+    home: HomeOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Calibrate an installed detector of others on your own labelled pictures, so that its score counts.
+
+    Nothing of the detector changes. Sources are split: two thirds fix what a score is worth, the rest is the test.
+    """
+    with reporting(as_json=as_json):
+        settings = load_settings(**({"home": home} if home else {}))
+        found = pretrained_detectors(settings.home, wanted=(detector,), with_cards=False)
+        if not found:
+            raise RequestError(f"{detector!r} is not installed.", next_step="See `signet weights list`.")
+        items = read_labelled(source)
+        errors = error_console()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+            task = bar.add_task("Scoring", total=len(items))
+            pictures = score_pictures(items, found[0], progress=lambda: bar.advance(task))
+        fitted = fit_card(pictures, found[0], date=datetime.now(UTC).date().isoformat())
+        name = detector.removeprefix("learned.")
+        if detector.startswith(RECONSTRUCTION_PREFIX):
+            name = AUTOENCODER_PREFIX + detector.removeprefix(RECONSTRUCTION_PREFIX)
+        folder = settings.home / WEIGHTS_FOLDER / name
+        (folder / CARD_FILE).write_text(fitted.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _show(fitted, folder, len(pictures), as_json=as_json)
+    raise typer.Exit(CLEAN)
+
+
+def _show(card: CalibrationCard, folder: Path, pictures: int, *, as_json: bool) -> None:
+    """Say what was measured on the test sources and where the card is."""
+    measured = card.measured[0]
+    if as_json:
+        emit({"id": card.detector, "folder": str(folder), "pictures": pictures, **measured.model_dump(mode="json")})
+        return
+    console().print(
+        f"{card.detector}: AUC {measured.auc:.3f} ({measured.auc_interval[0]:.2f} to {measured.auc_interval[1]:.2f})"
+        f" on held-out sources, {measured.tpr_at_5:.0%} found at {measured.fpr_at_5:.1%} false alarms, "
+        f"Cllr {measured.cllr:.2f}.\nInstalled in {folder}. To use it, add {card.detector} to the detectors of a "
+        "detection policy.",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -211,6 +211,8 @@ ALLOWED: dict[str, list[str]] = {
         "guard.watermark",
         "guard.interfaces",
         "guard.fingerprint",
+        "guard.isolation",
+        "guard.weights",
     ],
     "detectors.statistical": [*_EVIDENCE, *_PIXELS],
     "detectors.learned": [*_EVIDENCE, *_PIXELS],
@@ -220,6 +222,15 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.scoring",
         "detectors.statistical",
         "detectors.learned",
+    ],
+    "detectors.mark_readers": [
+        "guard.errors",
+        "guard.watermark",
+        "guard.weights",
+        "detectors.interfaces",
+        "detectors.policy",
+        "detectors.pretrained",
+        "detectors.watermark",
     ],
     # detectors: judgement
     "detectors.fusion": [
@@ -269,6 +280,7 @@ ALLOWED: dict[str, list[str]] = {
         "detectors.report",
         "detectors.engine",
         "detectors.pixel_models",
+        "detectors.mark_readers",
         *_FAMILIES,
     ],
     "detectors.__init__": [

@@ -1,0 +1,112 @@
+"""Fit a calibration card for a detector of others on labelled pictures of one's own.
+
+(1) every picture is treated as in the protocol's ``history`` mode, so that formats do not decide
+(2) sources, not pictures, are split: two parts fix mapping and thresholds, the third is the card's test
+(3) nothing is trained here; what the authors trained on is unknown, so keep pictures that may have been in it out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from detectors.calibration.card import CalibrationCard, Dataset, Domain, files_digest
+from detectors.calibration.domain import outside_domain
+from detectors.crops import choose_crops
+from detectors.evaluation.calibrate import dataset, false_positive_table, fit_mappings, frozen_thresholds, measure
+from detectors.evaluation.degradations import Mode
+from detectors.evaluation.labelled import Labelled
+from detectors.evaluation.logistic import Matrix
+from detectors.evaluation.metrics import Labels, Scores
+from detectors.evaluation.probe import Embedded, split_sources
+from detectors.evaluation.protocol import treated
+from detectors.pretrained.detector import PretrainedDetector
+from detectors.upload import load_upload
+from guard.errors import MediaError
+
+CARD_DOMAIN = Domain(min_side_px=160, min_jpeg_quality=40, min_texture=1.0)
+"""That of the probes and of the models in the box."""
+
+
+def score_pictures(
+    items: Sequence[Labelled], detector: PretrainedDetector, *, progress: Callable[[], None]
+) -> list[Embedded]:
+    """Return the raw score of every picture inside the domain, as its only feature; others are left out.
+
+    Raises:
+        DetectorError: the detector failed on a picture.
+        ConfigError: its libraries or weights are missing.
+    """
+    least = max(CARD_DOMAIN.min_side_px, detector.domain.min_side_px)
+    domain = CARD_DOMAIN.model_copy(update={"min_side_px": least})
+    found = []
+    for item in items:
+        try:
+            upload = load_upload(item.path.read_bytes())
+        except (OSError, MediaError):  # a damaged file in a folder of thousands must not end the fit
+            progress()
+            continue
+        shown = treated(upload, Mode.HISTORY)
+        if outside_domain(shown, choose_crops(shown.pixels), domain) is None:
+            score = np.array([detector.scorer.score(shown.pixels)], np.float32)
+            found.append(Embedded(item=item, sha256=upload.sha256, features=score))
+        progress()
+    return found
+
+
+def fit_card(pictures: Sequence[Embedded], detector: PretrainedDetector, *, date: str) -> CalibrationCard:
+    """Return a detector's card.
+
+    Args:
+        pictures: from ``score_pictures``.
+        detector: whose scores they are.
+        date: of the fit, YYYY-MM-DD.
+
+    Raises:
+        RequestError: too few sources of a class.
+    """
+    parts = split_sources(pictures)
+    fixing, testing = parts["training"] + parts["calibration"], parts["test"]
+    scores, labels, groups = _columns(fixing)
+    mapping = fit_mappings(scores, labels, groups)[0]
+
+    def ratios(values: Matrix) -> Scores:
+        return np.clip(mapping.slope * values[:, 0] + mapping.offset, mapping.lowest, mapping.highest)
+
+    test_scores, test_labels, test_groups = _columns(testing)
+    measured = measure(
+        Mode.HISTORY.value,
+        test_labels,
+        ratios(test_scores),
+        test_groups,
+        [picture.item.generator for picture in testing],
+        thresholds=frozen_thresholds(labels, ratios(scores)),
+    )
+    return CalibrationCard(
+        version=1,
+        detector=detector.id,
+        model_sha256=detector.scorer.digest,
+        date=date,
+        domain=CARD_DOMAIN,
+        mapping=mapping,
+        false_positive_rates=false_positive_table(labels, ratios(scores)),
+        training=Dataset(digest=files_digest([]), real=0, generated=0, sources=()),
+        calibration=_described(fixing),
+        test=_described(testing),
+        measured=(measured,),
+        notes=("Trained by others on pictures that are not listed here.",),
+    )
+
+
+def _columns(pictures: Sequence[Embedded]) -> tuple[Matrix, Labels, list[str]]:
+    return (
+        np.stack([picture.features for picture in pictures]),
+        np.array([picture.item.generated for picture in pictures], bool),
+        [picture.item.group for picture in pictures],
+    )
+
+
+def _described(pictures: Sequence[Embedded]) -> Dataset:
+    _, labels, groups = _columns(pictures)
+    return dataset([picture.sha256 for picture in pictures], labels, groups, ["own files"] * len(groups))

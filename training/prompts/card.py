@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.prompts.data import FOLDS, NATURAL_BENIGN, NON_COMMERCIAL, TEXT_TO_IMAGE_RISKY, Row
+from training.prompts.data import FOLDS, NATURAL_BENIGN, NON_COMMERCIAL, TEXT_LABELLED, TEXT_TO_IMAGE_RISKY, UNREAD, Row
 from training.prompts.distil import DIMENSIONS, ENCODER_SHA256
 
 _HEAD = """# Prompt model
@@ -35,7 +35,8 @@ Every figure is from models that never saw the *source* of the row: two groups o
 threshold of its own on its own natural harmless prompts. The baseline (TF-IDF and logistic regression,
 `training/prompts/baseline.py`) has the same rows, split and thresholds. Violating side: {risky}; many of these rows
 are labelled from pictures or by detectors and are harmless as text, so recall is pessimistic. Harmless side: {benign};
-its noisiest source is dancegrpo_video_prompts (users' prompts nobody read), which fixes most of the 1 % threshold.
+its noisiest sources ({unread}: users' prompts nobody read) fix most of the 1 % threshold. "Labelled from the text" is
+{text} alone, against the harmless sources that were read; thresholds of its own.
 Intervals: bootstrap (AUROC) and Wilson (shares), 95 %. No CC-BY-NC source is trained on.
 """
 _LOOKS = {
@@ -64,9 +65,16 @@ def _fold_table(fold: dict[str, Any]) -> str:
     text += f"| AUROC | {' | '.join(_area(fold[name]) for name in columns)} |\n"
     for label, key in (("recall at 1 % false positives", "recall_1"), ("recall at 5 %", "recall_5")):
         text += f"| {label} | {' | '.join(_share(fold[name][key]) for name in columns)} |\n"
+    if "text_labelled" in fold["sum"]:
+        inner = {name: fold[name]["text_labelled"] for name in columns}
+        text += f"| labelled from the text: AUROC | {' | '.join(_area(inner[name]) for name in columns)} |\n"
+        for label, key in (("recall at 1 %", "recall_1"), ("recall at 5 %", "recall_5")):
+            text += f"| labelled from the text: {label} | {' | '.join(_share(inner[n][key]) for n in columns)} |\n"
     for source in fold["sum"]["recall_1_by_source"]:
         cells = " | ".join(_share(fold[name]["recall_1_by_source"][source]) for name in columns)
         text += f"| recall at 1 %: {source} | {cells} |\n"
+    for label, key in (("token soups found", "soups_found"), ("harmless token soups flagged", "soups_flagged")):
+        text += f"| {label}, own, 1 % | {' | '.join(_share(fold[name][key]) for name in columns)} |\n"
     for key, label in _LOOKS.items():
         if key not in fold["sum"]:
             continue
@@ -89,7 +97,10 @@ def write_card(out: Path, rows: Sequence[Row], work: Path, *, data: Path) -> Non
         data_digest=hashlib.sha256(data.read_bytes()).hexdigest(),
     )
     text += "\n" + _PROTOCOL.format(
-        risky=", ".join(sorted(TEXT_TO_IMAGE_RISKY)), benign=", ".join(sorted(NATURAL_BENIGN))
+        risky=", ".join(sorted(TEXT_TO_IMAGE_RISKY)),
+        benign=", ".join(sorted(NATURAL_BENIGN)),
+        unread=", ".join(sorted(UNREAD)),
+        text=", ".join(sorted(TEXT_LABELLED)),
     )
     for fold, sources in FOLDS.items():
         text += f"\n### Held out: {', '.join(sorted(sources))}\n\n{_fold_table(report[fold])}"

@@ -58,6 +58,11 @@ NATURAL_BENIGN = frozenset(
     | {"gpt4o_cases", "gpt4o_image_prompts", "nano_banana_prompts", "hrs_bench"}
 )
 """Harmless prompts and captions, used for the reported figures."""
+TEXT_LABELLED = frozenset({"t2isafety_toxic_subset", "vidprom_toxic", "safree_t2v_safesora"})
+"""Violating prompts labelled from their own text, by people or text classifiers; the others of TEXT_TO_IMAGE_RISKY are
+labelled from pictures, or as whole collections, and many are harmless as text."""
+UNREAD = frozenset({"imagereward_refl", "dancegrpo_video_prompts"})
+"""Harmless sources that are users' prompts after a word list took some out; nobody read the rest."""
 JOINED_WEIGHT = 0.7
 """Weight of joined texts, which also tells them apart from all others."""
 MADE_WEIGHT = 0.6

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from training.prompts.data import JOINED_WEIGHT, MADE_WEIGHT, NATURAL_BENIGN, TEXT_TO_IMAGE_RISKY, Row
+from training.prompts.data import (
+    JOINED_WEIGHT,
+    MADE_WEIGHT,
+    NATURAL_BENIGN,
+    TEXT_LABELLED,
+    TEXT_TO_IMAGE_RISKY,
+    UNREAD,
+    Row,
+)
 
 
 def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
@@ -51,10 +59,26 @@ def share_above(scores: np.ndarray, threshold: float) -> dict[str, float]:
     return {"share": round(share, 4), "low": round(low, 4), "high": round(high, 4), "n": len(scores)}
 
 
+def _discrimination(risky: np.ndarray, benign: np.ndarray, *, seed: int) -> dict[str, object]:
+    """Return AUROC with its interval, both thresholds on the harmless scores, and the recalls there."""
+    one, five = threshold_at(benign, 0.01), threshold_at(benign, 0.05)
+    return {
+        "auroc": round(_auroc(risky, benign), 4),
+        "auroc_95": [round(v, 4) for v in auroc_interval(risky, benign, seed=seed)],
+        "risky": len(risky),
+        "benign": len(benign),
+        "threshold_1": round(one, 5),
+        "threshold_5": round(five, 5),
+        "recall_1": share_above(risky, one),
+        "recall_5": share_above(risky, five),
+    }
+
+
 def figures(rows: Sequence[Row], scores: np.ndarray, *, seed: int) -> dict[str, object]:
     """Return the reported figures from scores of rows whose sources were held out (NaN = was trained on).
 
-    The harmless side is NATURAL_BENIGN in English; the violating side TEXT_TO_IMAGE_RISKY.
+    The harmless side is NATURAL_BENIGN in English; the violating side TEXT_TO_IMAGE_RISKY. ``text_labelled`` holds the
+    same figures for sources labelled from the text, against harmless sources that were read.
     """
     source = np.array([row.source for row in rows])
     label = np.array([row.label for row in rows])
@@ -63,22 +87,21 @@ def figures(rows: Sequence[Row], scores: np.ndarray, *, seed: int) -> dict[str, 
     seen = np.isfinite(scores) & english & whole
     risky = seen & (label == 1) & np.isin(source, list(TEXT_TO_IMAGE_RISKY))
     benign = seen & (label == 0) & np.isin(source, list(NATURAL_BENIGN))
-    one, five = threshold_at(scores[benign], 0.01), threshold_at(scores[benign], 0.05)
-    auroc = _auroc(scores[risky], scores[benign])
-    result: dict[str, object] = {
-        "auroc": round(auroc, 4),
-        "auroc_95": [round(v, 4) for v in auroc_interval(scores[risky], scores[benign], seed=seed)],
-        "risky": int(risky.sum()),
-        "benign": int(benign.sum()),
-        "threshold_1": round(one, 5),
-        "threshold_5": round(five, 5),
-        "recall_1": share_above(scores[risky], one),
-        "recall_5": share_above(scores[risky], five),
-        "recall_1_by_source": {s: share_above(scores[risky & (source == s)], one) for s in sorted(set(source[risky]))},
-        "flagged_1_by_benign_source": {
-            s: share_above(scores[benign & (source == s)], one) for s in sorted(set(source[benign]))
-        },
+    result = _discrimination(scores[risky], scores[benign], seed=seed)
+    one = threshold_at(scores[benign], 0.01)
+    result["recall_1_by_source"] = {
+        s: share_above(scores[risky & (source == s)], one) for s in sorted(set(source[risky]))
     }
+    result["flagged_1_by_benign_source"] = {
+        s: share_above(scores[benign & (source == s)], one) for s in sorted(set(source[benign]))
+    }
+    of_text = risky & np.isin(source, list(TEXT_LABELLED))
+    if of_text.any():
+        read = benign & ~np.isin(source, list(UNREAD))
+        result["text_labelled"] = _discrimination(scores[of_text], scores[read], seed=seed)
+    soup = np.isfinite(scores) & english & np.array([row.weight == MADE_WEIGHT and row.adversarial for row in rows])
+    for name, side in (("soups_found", 1), ("soups_flagged", 0)):
+        result[name] = share_above(scores[soup & (label == side)], one)
     named = ("hatecheck", "own_templates", "adversarial_nibbler", "own_contrasts_one", "own_contrasts_two")
     for name in named:
         mine = seen & (source == name)

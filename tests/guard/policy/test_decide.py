@@ -55,7 +55,8 @@ def test_severity_counts_too(default: Policy) -> None:
 
 def test_the_strongest_finding_decides_and_gives_the_reason(default: Policy) -> None:
     decision = default.decide([finding("violence_gore", 0.55, 3), finding("hate", 0.99, 6)], stage="prompt")
-    assert (decision.action, decision.category, decision.reason) == (Action.BLOCK, "hate", "About hate. Show what people do, not what they are.")
+    assert (decision.action, decision.category) == (Action.BLOCK, "hate")
+    assert decision.reason == "About hate. Show what people do, not what they are."
     assert decision.rules == ("generation.default.hate.block",)
     assert len(decision.findings) == 2
 

@@ -85,11 +85,11 @@ _RINE_PAPER = "Koutlis and Papadopoulos 2024, arXiv 2402.19091"
 _EXAMINED = "measured on the file at this revision"
 
 
-def _rine(name: str, *, projections: int, width: int, sha256: str | None) -> Entry:
+def _rine(name: str, trained_on: str, *, projections: int, width: int, sha256: str | None) -> Entry:
     return Entry(
         id=f"rine-{name}",
         kind=Kind.DETECTOR,
-        title=f"RINE, trained on {'latent diffusion' if name == 'ldm' else f'ProGAN, {name[0]} classes'}",
+        title=f"RINE, trained on {trained_on}",
         licence="Apache-2.0",
         needs_acceptance=False,
         paper=_RINE_PAPER,
@@ -172,15 +172,16 @@ CATALOGUE: tuple[Entry, ...] = (
         preparation=_CLIP_CROP,
         backbone="clip-vit-l-14",
     ),
-    _rine("1class", projections=4, width=1024, sha256=None),
+    _rine("1class", "ProGAN, 1 class", projections=4, width=1024, sha256=None),
     _rine(
         "2class",
+        "ProGAN, 2 classes",
         projections=4,
         width=128,
         sha256="680d301b6d191da85b9dabcebf42cd3df20c5c669fa8320c498f835d02bf5ccb",
     ),
-    _rine("4class", projections=2, width=1024, sha256=None),
-    _rine("ldm", projections=4, width=1024, sha256=None),
+    _rine("4class", "ProGAN, 4 classes", projections=2, width=1024, sha256=None),
+    _rine("ldm", "latent diffusion", projections=4, width=1024, sha256=None),
     Entry(
         id="dda",
         kind=Kind.DETECTOR,

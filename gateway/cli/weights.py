@@ -49,7 +49,7 @@ def list_weights(home: HomeOption = None, as_json: JSONOption = False) -> None:
     else:
         table = Table("id", "what", "licence", "size", "installed", "in a policy", "calibrated")
         for row in rows:
-            size = f"{row['bytes'] / 1e6:.1f} MB" if row["bytes"] else f"< {row['max_bytes'] / 1e6:.0f} MB"
+            size = _megabytes(row["bytes"]) if row["bytes"] else f"< {_megabytes(row['max_bytes'])}"
             installed = f"{row['installed']['date']} ({row['installed']['pinned_by']})" if row["installed"] else "-"
             calibrated = "yes" if row["calibrated"] else "-"
             table.add_row(row["id"], row["title"], row["licence"], size, installed, row["detector"] or "-", calibrated)
@@ -228,6 +228,10 @@ def _state(installed: Installed | None) -> dict[str, Any]:
         "detector": None if installed.kind is Kind.BACKBONE else detector_id(installed),
         "calibrated": (installed.folder / CARD_FILE).is_file(),
     }
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.2f} MB"
 
 
 def _say_installed(installed: Installed) -> None:

@@ -35,6 +35,7 @@ def installed(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_published_pickle_becomes_pinned_safetensors_with_the_same_numbers(tmp_path: Path) -> None:
     state = half_resnet_state()
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "NPR.pth")

@@ -11,8 +11,10 @@ from enum import StrEnum
 
 from detectors.pretrained.architectures import DDA, NPR, RINE, SAFE, CommunityForensics, UnivFD
 from detectors.pretrained.interfaces import Architecture
+from detectors.pretrained.perceptual import LINEAR_SHAPES, VGG_SHAPES
 from detectors.pretrained.preparation import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, PLAIN_MEAN, PLAIN_STD
 from detectors.pretrained.preparation import Preparation as Prep
+from detectors.pretrained.vision_transformer import Shapes
 
 HUB_URL = "https://huggingface.co/{hub}/resolve/{revision}/{file}"
 """Where the hub serves a file at a commit. Source: huggingface_hub, ``constants.HUGGINGFACE_CO_URL_TEMPLATE``."""
@@ -26,6 +28,7 @@ class Kind(StrEnum):
     BACKBONE = "backbone"
     MARK_READER = "watermark reader"
     AUTOENCODER = "autoencoder"
+    DISTANCE = "distance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Entry:
         preparation: what it is shown, for detectors.
         backbone: id of the entry that holds the rest of the tensors.
         variant: which of a family's readers it is (TrustMark P, Q, B, C).
+        holds: tensors that must be in the file, among others, for distances.
         message_bits: length of the messages of a reader that must be told what to look for.
     """
 
@@ -74,6 +78,7 @@ class Entry:
     preparation: Prep | None = None
     backbone: str | None = None
     variant: str = ""
+    holds: Shapes | None = None
     message_bits: int | None = None
 
 
@@ -224,6 +229,33 @@ CATALOGUE: tuple[Entry, ...] = (
         architecture=SAFE(),
         # scripts/eval.sh and data/datasets.py @46801ca: central crop of 256 px, no normalisation
         preparation=Prep(crop=256, mean=PLAIN_MEAN, std=PLAIN_STD),
+    ),
+    Entry(
+        id="vgg16-imagenet",
+        kind=Kind.DISTANCE,
+        title="VGG-16 trained on ImageNet, for LPIPS",
+        licence="BSD-3-Clause",
+        needs_acceptance=False,
+        paper="Simonyan and Zisserman 2015, arXiv 1409.1556",
+        file="model.safetensors",
+        max_bytes=1024 * MIB,
+        page="https://download.pytorch.org/models/vgg16-397923af.pth",
+        url="https://download.pytorch.org/models/vgg16-397923af.pth",
+        holds=VGG_SHAPES,
+    ),
+    Entry(
+        id="lpips-vgg",
+        kind=Kind.DISTANCE,
+        title="LPIPS 0.1 for VGG-16: weights of the channels (weights/v0.1/vgg.pth)",
+        licence="BSD-2-Clause",
+        needs_acceptance=False,
+        paper="Zhang et al. 2018, arXiv 1801.03924",
+        file="model.safetensors",
+        max_bytes=64 * KIB,
+        page="https://github.com/richzhang/PerceptualSimilarity",
+        sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        digest_source="measured on the package lpips 0.1.4",
+        holds=LINEAR_SHAPES,
     ),
     *(_trustmark(variant) for variant in "PQBC"),
     Entry(

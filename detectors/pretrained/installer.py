@@ -183,6 +183,9 @@ def _require_architecture(entry: Entry, path: Path) -> None:
     """Raise WeightsError when tensors are not those of the entry's network or, for a backbone, of its users."""
     if entry.kind is Kind.DETECTOR and entry.architecture is not None:
         require_tensors(stored_shapes(path), entry.architecture.shapes(), what=entry.title)
+    if entry.holds is not None:
+        present = {name: shape for name, shape in stored_shapes(path).items() if name in entry.holds}
+        require_tensors(present, entry.holds, what=entry.title)
     if entry.kind is Kind.BACKBONE:
         found = {name: shape for name, shape in stored_shapes(path).items() if name.startswith(BACKBONE_PREFIX)}
         users = (user.architecture for user in CATALOGUE if user.backbone == entry.id)

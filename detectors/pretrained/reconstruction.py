@@ -1,7 +1,7 @@
 """How well an autoencoder of a diffusion model repeats a picture: what it made itself, it repeats better.
 
-Source: Ricker, Lukovnikov and Fischer 2024, AEROBLADE (arXiv 2401.17879), sections 3 and 4. Differs: the distance is
-not LPIPS, whose weights are not here, but ``detail_distance``; the posterior's mode stands for a sample, so that a
+Source: Ricker, Lukovnikov and Fischer 2024, AEROBLADE (arXiv 2401.17879), sections 3 and 4. Differs: without weights
+of LPIPS (``perceptual.py``) the distance is ``detail_distance``; the posterior's mode stands for a sample, so that a
 score repeats; one autoencoder a detector, where the paper takes the least distance over several. JPEG files, resized
 copies and smooth pictures shift the distance as much as the origin does: without a card it says little.
 """
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.pretrained.perceptual import PerceptualDistance
 from guard.errors import ConfigError, DetectorError, WeightsError
 from guard.records import RGB8
 
@@ -36,17 +37,23 @@ _FLOOR = 1.0 / 255
 class ReconstructionScorer:
     """Minus the distance between a picture and its reconstruction; implements ``PictureScorer``."""
 
-    scale = "minus the relative change of fine details by the autoencoder"
     least_side = LEAST_SIDE
 
-    def __init__(self, folder: Path, *, name: str, digest: str) -> None:
+    def __init__(self, folder: Path, *, name: str, digest: str, perceptual: PerceptualDistance | None = None) -> None:
         """Keep what is needed; nothing is loaded yet.
 
         Args:
             folder: AUTOENCODER_FILES, compared with their pinned digests before.
             name: for messages.
             digest: content digest of the files.
+            perceptual: the published distance, or None for our own.
         """
+        self._distance = perceptual or detail_distance
+        self.scale = (
+            "minus the second layer of LPIPS between picture and reconstruction"
+            if perceptual
+            else "minus the relative change of fine details by the autoencoder; our distance, not LPIPS"
+        )
         self._folder = folder
         self._name = name
         self._lock = Lock()
@@ -71,7 +78,7 @@ class ReconstructionScorer:
                 answer = repeated.clamp(-1, 1).permute(1, 2, 0).numpy() / 2 + 0.5
             except (RuntimeError, ValueError) as exc:  # what torch raises, lack of memory included
                 raise DetectorError(f"The autoencoder {self._name} could not run on this picture.") from exc
-        distance = detail_distance(part.astype(np.float32) / np.float32(255), np.asarray(answer, np.float32))
+        distance = self._distance(part.astype(np.float32) / np.float32(255), np.asarray(answer, np.float32))
         if not math.isfinite(distance):
             raise DetectorError(f"The autoencoder {self._name} answered with numbers that are not finite.")
         return -distance

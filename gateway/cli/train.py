@@ -15,8 +15,7 @@ from detectors.evaluation.labelled import read_labelled
 from detectors.evaluation.probe import embed, fit_probe, split_sources, write_probe
 from detectors.learned.probe import PROBE_NAME, texture_features
 from detectors.pixel_models import MODELS, PROBES_FOLDER
-from detectors.pretrained.assembly import RECONSTRUCTION_PREFIX, pretrained_detectors
-from detectors.pretrained.installed import AUTOENCODER_PREFIX, CARD_FILE, WEIGHTS_FOLDER
+from detectors.pretrained.assembly import card_path, pretrained_detectors
 from detectors.scoring import ScoringModel
 from gateway.cli.options import HomeOption, JSONOption
 from gateway.cli.output import CLEAN, console, emit, error_console, reporting
@@ -89,12 +88,9 @@ def card(
             task = bar.add_task("Scoring", total=len(items))
             pictures = score_pictures(items, found[0], progress=lambda: bar.advance(task))
         fitted = fit_card(pictures, found[0], date=datetime.now(UTC).date().isoformat())
-        name = detector.removeprefix("learned.")
-        if detector.startswith(RECONSTRUCTION_PREFIX):
-            name = AUTOENCODER_PREFIX + detector.removeprefix(RECONSTRUCTION_PREFIX)
-        folder = settings.home / WEIGHTS_FOLDER / name
-        (folder / CARD_FILE).write_text(fitted.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        _show(fitted, folder, len(pictures), as_json=as_json)
+        path = card_path(settings.home, detector)
+        path.write_text(fitted.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _show(fitted, path.parent, len(pictures), as_json=as_json)
     raise typer.Exit(CLEAN)
 
 

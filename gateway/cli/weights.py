@@ -33,6 +33,8 @@ from guard.weights import DIGESTS_FILE, read_digests, require_commit, verify_fol
 app = typer.Typer(no_args_is_help=True, help="Weights of other people's detectors: list, fetch and pin, verify.")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _PACKAGES = Path(__file__).resolve().parents[2]
+_PARTS = frozenset({Kind.BACKBONE, Kind.DISTANCE})
+"""Weights that serve detectors and are none themselves."""
 _BOXED = ("detectors", "guard")
 """Packages that ship weights, each folder of them with its digests."""
 
@@ -225,7 +227,7 @@ def _state(installed: Installed | None) -> dict[str, Any]:
     return {
         "installed": {"folder": str(installed.folder), **record.model_dump(mode="json")},
         "bytes": sum(file.bytes for file in record.files.values()),
-        "detector": None if installed.kind is Kind.BACKBONE else detector_id(installed),
+        "detector": None if installed.kind in _PARTS else detector_id(installed),
         "calibrated": (installed.folder / CARD_FILE).is_file(),
     }
 
@@ -242,7 +244,7 @@ def _say_installed(installed: Installed) -> None:
     ]
     if record.pinned_by == "first use":
         lines.append("Nobody named a digest, so this one is pinned from now on: compare it with the authors'.")
-    if installed.kind is not Kind.BACKBONE:
+    if installed.kind not in _PARTS:
         lines.append(f"It judges nothing until a detection policy lists {detector_id(installed)}.")
     console().print("\n".join(lines), markup=False, soft_wrap=True)
 

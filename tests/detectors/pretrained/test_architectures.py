@@ -8,6 +8,7 @@ from skimage import data
 
 from detectors.pretrained.architectures import DDA, NPR, RINE, SAFE, CommunityForensics, UnivFD
 from detectors.pretrained.catalogue import CATALOGUE, Entry, Kind
+from detectors.pretrained.perceptual import LINEAR_SHAPES, VGG_SHAPES, layer_distance
 from detectors.pretrained.preparation import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preparation, prepare
 from detectors.pretrained.residual_network import HalfResNetShape, diagonal_details, neighbour_residuals
 from detectors.pretrained.scoring import require_tensors
@@ -176,6 +177,26 @@ def test_catalogue_networks_have_the_published_sizes(entry: Entry) -> None:
         for shape in (*architecture.shapes().values(), *architecture.backbone_shapes().values())
     ]
     assert sum(sizes) / 1e6 == pytest.approx(millions[entry.id], rel=0.02)
+
+
+def test_perceptual_distance_is_the_second_layer_of_lpips() -> None:
+    from torch import nn
+
+    layers = [nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    vgg = nn.Sequential(
+        *layers, nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, 128, 3, padding=1), nn.ReLU()
+    )
+    linear = torch.rand(1, 128, 1, 1)
+    state = {f"features.{name}": value for name, value in vgg.state_dict().items()} | {"lin1.model.1.weight": linear}
+    require_tensors(state, VGG_SHAPES | LINEAR_SHAPES, what="test")
+    pair = torch.rand(2, 3, 32, 32) * 2 - 1
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    with torch.inference_mode():
+        seen = vgg((pair - shift[None, :, None, None]) / scale[None, :, None, None])
+        unit = seen / (torch.linalg.vector_norm(seen, dim=1, keepdim=True) + 1e-10)
+        wanted = float(((unit[0] - unit[1]) ** 2 * linear[0]).sum(dim=0).mean())
+        assert layer_distance(state, pair) == pytest.approx(wanted, rel=1e-4)
+        assert layer_distance(state, torch.stack([pair[0], pair[0]])) == 0.0
 
 
 def test_missing_and_unexpected_tensors_are_named() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from detectors.pretrained.catalogue import entry_of  # noqa: E402
 from detectors.pretrained.detector import PretrainedDetector  # noqa: E402
 from detectors.pretrained.installed import CARD_FILE  # noqa: E402
 from detectors.pretrained.installer import install, install_autoencoder  # noqa: E402
+from detectors.pretrained.perceptual import LINEAR_SHAPES, VGG_SHAPES  # noqa: E402
 from detectors.pretrained.preparation import CLIP_MEAN, CLIP_STD, Preparation, prepare  # noqa: E402
 from detectors.pretrained.reconstruction import central_part, detail_distance  # noqa: E402
 from detectors.pretrained.scoring import NetworkScorer  # noqa: E402
@@ -242,6 +244,24 @@ def test_reconstruction_likes_what_its_own_autoencoder_made(tmp_path: Path) -> N
     assert own.raw_score is not None
     assert photo.raw_score < own.raw_score < 0
     assert photo.llr_nats is None
+    with pytest.raises(WeightsError, match="vgg16-imagenet, lpips-vgg is not installed"):
+        pretrained_detectors(tmp_path, wanted=("learned.aeroblade.mini",))
+    for name, shapes in (("vgg16-imagenet", VGG_SHAPES), ("lpips-vgg", LINEAR_SHAPES)):
+        entry = entry_of(name)
+        assert entry is not None
+        tensors = {tensor: 0.1 * torch.rand(shape) for tensor, shape in shapes.items()} | {"other": torch.zeros(1)}
+        source = saved(tmp_path / name, tensors)
+        install(
+            replace(entry, sha256=None), source, home=tmp_path, origin="t", revision=None, sha256=None,
+            accepted=True, today=date(2026, 11, 23),
+        )  # fmt: skip
+    (aeroblade,) = pretrained_detectors(tmp_path, wanted=("learned.aeroblade.mini",))
+    assert aeroblade.scorer.digest != detector.scorer.digest
+    answer = aeroblade.examine(upload_of(part))
+    assert isinstance(answer, Evidence)
+    assert answer.raw_score is not None
+    assert answer.raw_score < 0
+    assert "LPIPS" in aeroblade.scorer.scale
     expected = detail_distance(part.astype(np.float32) / 255, made.permute(1, 2, 0).numpy() / 2 + 0.5)
     assert photo.raw_score == pytest.approx(-expected, abs=1e-5)
 

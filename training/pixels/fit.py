@@ -21,6 +21,7 @@ from training.pixels.crops import read_crops
 from training.pixels.export import export_learned, export_statistical, write_card, write_digests
 from training.pixels.heads import Examples, Heads, LinearGroups, fit_heads
 from training.pixels.judging import Judged, read_judged
+from training.pixels.pairs import FOLDER
 from training.pixels.pictures import Part, Picture
 from training.pixels.texture import published_texture
 from training.pixels.vectors import read_vectors
@@ -38,13 +39,22 @@ NOTES = (
     "sides exchanged. A first split (one in three to calibration) was given up because thresholds carried over badly.",
 )
 
+PAIRS_NOTE = "Beside generated pictures the network's head saw training photographs redrawn by four decoders."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """Both trained models."""
+    """Both trained models.
+
+    Attributes:
+        linear: on the statistics.
+        heads: on the texture.
+        notes: for the cards.
+    """
 
     linear: LinearGroups
     heads: Heads
+    notes: tuple[str, ...] = NOTES
 
     def scores(self, judged: Judged) -> NDArray[np.float64]:
         """Return (N, 2) scores: statistical and learned, each averaged over the picture's crops."""
@@ -61,8 +71,8 @@ def _over_crops(features: NDArray[np.float32], score: object) -> NDArray[np.floa
     return np.asarray(np.nanmean(found, axis=1))
 
 
-def training_examples(folder: Path) -> tuple[Examples, Examples]:
-    """Return the training crops with their statistics and with their texture."""
+def training_examples(folder: Path, *, pairs: bool = False) -> tuple[Examples, Examples]:
+    """Return the training crops with their statistics and with their texture, the latter with pairs if asked."""
     _, rows = read_crops(folder)
     indices, statistics, texture = read_vectors(folder)
     chosen = [rows[index] for index in indices]
@@ -70,17 +80,33 @@ def training_examples(folder: Path) -> tuple[Examples, Examples]:
     groups = [str(row["group"]) for row in chosen]
     families = np.array([FAMILIES.index(str(r["family"])) if r["family"] in FAMILIES else -1 for r in chosen], np.int64)
     shared = {"labels": labels, "groups": groups, "families": families}
-    return Examples(features=statistics, **shared), Examples(features=texture, **shared)
+    by_texture = Examples(features=texture, **shared)
+    if pairs:
+        by_texture = by_texture.joined(_aligned(folder / FOLDER))
+    return Examples(features=statistics, **shared), by_texture
 
 
-def fit_models(folder: Path) -> Models:
-    """Return both models, trained on all training crops."""
-    statistics, texture = training_examples(folder)
+def _aligned(folder: Path) -> Examples:
+    """Return the redrawn photographs with their texture; every decoder is a source."""
+    _, rows = read_crops(folder)
+    indices, _, texture = read_vectors(folder)
+    return Examples(
+        features=texture,
+        labels=np.ones(len(indices), bool),
+        groups=[str(rows[index]["group"]) for index in indices],
+        families=np.full(len(indices), -1, np.int64),
+    )
+
+
+def fit_models(folder: Path, *, pairs: bool = False) -> Models:
+    """Return both models, trained on all training crops, the network's head also on aligned pairs if asked."""
+    statistics, texture = training_examples(folder, pairs=pairs)
     weights = balanced_weights(statistics.labels, statistics.groups)
     linear = fit_linear(statistics.features, statistics.labels, weights, penalty=LINEAR_PENALTY)
     return Models(
         linear=LinearGroups(linear, list(group_slices().values())),
         heads=fit_heads(texture),
+        notes=(*NOTES, PAIRS_NOTE) if pairs else NOTES,
     )
 
 
@@ -170,7 +196,7 @@ def write_models(
             measured=tuple(figures[which]),
             measured_jointly=tuple(figures[2]),
             measured_exchanged=tuple(exchanged),
-            notes=NOTES,
+            notes=models.notes,
         )
         write_card(card, target / f"{name}.card.json")
         cards.append(card)

@@ -108,6 +108,15 @@ class Examples:
             families=self.families[mask],
         )
 
+    def joined(self, other: Examples) -> Examples:
+        """Return these rows and those of another set."""
+        return Examples(
+            features=np.concatenate([self.features, other.features]),
+            labels=np.concatenate([self.labels, other.labels]),
+            groups=[*self.groups, *other.groups],
+            families=np.concatenate([self.families, other.families]),
+        )
+
 
 def fit_heads(examples: Examples, *, members: int = MEMBERS, epochs: int = EPOCHS) -> Heads:
     """Return trained heads in evaluation mode; deterministic for a given machine."""

@@ -45,7 +45,7 @@ def build_detection_engine(settings: Settings | None = None, *, core: Core | Non
         OpenMarksDetector(),
         *operator_mark_detectors(chosen.home, policy),
         *pixel_detectors(probes=chosen.home / PROBES_FOLDER),
-        *pretrained_detectors(chosen.home, wanted=policy.detectors),
+        *pretrained_detectors(chosen.home, wanted=policy.detectors, device=chosen.device),
     ]
     return DetectionEngine(detectors, policy, policy_digest=digest)
 

@@ -46,7 +46,7 @@ def fuse(results: Sequence[DetectorResult], policy: FusionPolicy) -> Verdict:
     evidence = [result for result in results if isinstance(result, Evidence)]
     failed = [result for result in results if isinstance(result, Failed)]
     llr_nats = capped_sum(evidence, policy)
-    level = _level(evidence, llr_nats, policy, something_failed=bool(failed))
+    level = _level([item for item in evidence if _weighs(item)], llr_nats, policy, something_failed=bool(failed))
     ordered = sorted(evidence, key=lambda item: (_WEIGHT[item.grade], -abs(item.llr_nats or 0.0), item.id))
     reasons = [Reason(evidence_id=item.id, text=item.reason) for item in ordered]
     reasons += [Reason(evidence_id=item.id, text=f"Could not be examined: {item.reason}") for item in failed]
@@ -61,6 +61,11 @@ def fuse(results: Sequence[DetectorResult], policy: FusionPolicy) -> Verdict:
         generator=_generator(ordered) if level in (VerdictLevel.PROVEN_AI, VerdictLevel.LIKELY_AI) else None,
         results=tuple(results),
     )
+
+
+def _weighs(item: Evidence) -> bool:
+    """Return whether an answer says anything: a score that nobody calibrated does not, not even "nothing found"."""
+    return item.raw_score is None or item.llr_nats is not None or item.grade is not Grade.NEUTRAL
 
 
 def _level(

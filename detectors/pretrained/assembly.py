@@ -22,6 +22,7 @@ from detectors.pretrained.perceptual import PerceptualDistance
 from detectors.pretrained.reconstruction import ReconstructionScorer
 from detectors.pretrained.scoring import NetworkScorer, require_tensors
 from guard.errors import WeightsError
+from guard.model_source import DeviceName
 from guard.weights import content_digest
 
 RECONSTRUCTION_PREFIX = "learned.reconstruction."
@@ -50,12 +51,15 @@ def card_path(home: Path, name: str) -> Path:
     return top / name.removeprefix("learned.") / CARD_FILE
 
 
-def pretrained_detectors(home: Path, *, wanted: Collection[str], with_cards: bool = True) -> list[PretrainedDetector]:
+def pretrained_detectors(
+    home: Path, *, wanted: Collection[str], device: DeviceName = "cpu", with_cards: bool = True
+) -> list[PretrainedDetector]:
     """Return the installed detectors of others whose ids are wanted, their files verified.
 
     Args:
         home: of the installation; nothing need be installed there.
         wanted: detector ids, for instance those of a detection policy.
+        device: where the networks run.
         with_cards: whether to use calibration cards; fitting a new one must not.
 
     Raises:
@@ -65,14 +69,14 @@ def pretrained_detectors(home: Path, *, wanted: Collection[str], with_cards: boo
     found = []
     for one in there.values():
         if one.kind is Kind.DETECTOR and detector_id(one) in wanted:
-            found.append(_network(one, require_backbone(one, there), _card(home, detector_id(one), with_cards)))
+            found.append(_network(one, require_backbone(one, there), _card(home, detector_id(one), with_cards), device))
         elif one.kind is Kind.AUTOENCODER:
             short = one.record.entry.removeprefix(AUTOENCODER_PREFIX)
             for prefix in (RECONSTRUCTION_PREFIX, AEROBLADE_PREFIX):
                 name = f"{prefix}{short}"
                 if name in wanted:
                     perceptual = _perceptual(name, there) if prefix == AEROBLADE_PREFIX else ()
-                    found.append(_reconstruction(one, perceptual, name, _card(home, name, with_cards)))
+                    found.append(_reconstruction(one, perceptual, name, _card(home, name, with_cards), device))
     return found
 
 
@@ -93,7 +97,7 @@ def _perceptual(name: str, there: Mapping[str, Installed]) -> tuple[Installed, .
 
 
 def _reconstruction(
-    one: Installed, perceptual: tuple[Installed, ...], name: str, card: CalibrationCard | None
+    one: Installed, perceptual: tuple[Installed, ...], name: str, card: CalibrationCard | None, device: DeviceName
 ) -> PretrainedDetector:
     for part in (one, *perceptual):
         verify_installed(part)
@@ -101,11 +105,13 @@ def _reconstruction(
     digest = (
         content_digest({part.record.entry: part.digest for part in (one, *perceptual)}) if perceptual else one.digest
     )
-    scorer = ReconstructionScorer(one.folder, name=one.record.entry, digest=digest, perceptual=distance)
+    scorer = ReconstructionScorer(one.folder, name=one.record.entry, digest=digest, perceptual=distance, device=device)
     return PretrainedDetector(scorer, id=name, title=f"Reconstruction by {one.record.entry}", card=card)
 
 
-def _network(one: Installed, backbone: Installed | None, card: CalibrationCard | None) -> PretrainedDetector:
+def _network(
+    one: Installed, backbone: Installed | None, card: CalibrationCard | None, device: DeviceName
+) -> PretrainedDetector:
     verify_installed(one)
     if backbone is not None:
         verify_installed(backbone)
@@ -123,5 +129,6 @@ def _network(one: Installed, backbone: Installed | None, card: CalibrationCard |
         file=one.folder / entry.file,
         backbone=backbone.folder / backbone.entry.file if backbone and backbone.entry else None,
         digest=digest,
+        device=device,
     )
     return PretrainedDetector(scorer, id=detector_id(one), title=entry.title, card=card)

@@ -69,10 +69,9 @@ class PerceptualDistance:
 
 def layer_distance(weights: Weights, pair: Any) -> float:
     """Return the distance of the two pictures in a (2, 3, H, W) float32 tensor in [-1, 1]."""
-    from torch import tensor
     from torch.nn import functional as nnf
 
-    values = (pair - tensor(_SHIFT)[:, None, None]) / tensor(_SCALE)[:, None, None]
+    values = (pair - pair.new_tensor(_SHIFT)[:, None, None]) / pair.new_tensor(_SCALE)[:, None, None]
     for layer in (0, 2, 5, 7):
         if layer == 5:
             values = nnf.max_pool2d(values, kernel_size=2)

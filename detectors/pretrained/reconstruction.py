@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from detectors.pretrained.perceptual import PerceptualDistance
 from guard.errors import ConfigError, DetectorError, WeightsError
+from guard.model_source import DeviceName, torch_device
 from guard.records import RGB8
 
 AUTOENCODER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
@@ -39,7 +40,15 @@ class ReconstructionScorer:
 
     least_side = LEAST_SIDE
 
-    def __init__(self, folder: Path, *, name: str, digest: str, perceptual: PerceptualDistance | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        digest: str,
+        perceptual: PerceptualDistance | None = None,
+        device: DeviceName = "cpu",
+    ) -> None:
         """Keep what is needed; nothing is loaded yet.
 
         Args:
@@ -47,7 +56,9 @@ class ReconstructionScorer:
             name: for messages.
             digest: content digest of the files.
             perceptual: the published distance, or None for our own.
+            device: where the autoencoder runs.
         """
+        self._device = device
         self._distance = perceptual or detail_distance
         self.scale = (
             "minus the second layer of LPIPS between picture and reconstruction"
@@ -65,17 +76,19 @@ class ReconstructionScorer:
 
         Raises:
             DetectorError: the autoencoder failed, or answered with numbers that are not finite.
-            ConfigError: diffusers is missing, or the folder is no AutoencoderKL (WeightsError).
+            ConfigError: diffusers or the device is missing, or the folder is no AutoencoderKL (WeightsError).
         """
         part = central_part(pixels)
         torch = _torch()
         given = torch.from_numpy(part.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+        device = torch_device(self._device)
+        given = given.to(device)
         with self._lock, torch.inference_mode():
             if self._model is None:
-                self._model = self._load()
+                self._model = self._load().to(device)
             try:
                 repeated = self._model.decode(self._model.encode(given).latent_dist.mode()).sample[0]
-                answer = repeated.clamp(-1, 1).permute(1, 2, 0).numpy() / 2 + 0.5
+                answer = repeated.clamp(-1, 1).permute(1, 2, 0).cpu().numpy() / 2 + 0.5
             except (RuntimeError, ValueError) as exc:  # what torch raises, lack of memory included
                 raise DetectorError(f"The autoencoder {self._name} could not run on this picture.") from exc
         distance = self._distance(part.astype(np.float32) / np.float32(255), np.asarray(answer, np.float32))

@@ -91,14 +91,15 @@ def diagonal_details(pictures: Any) -> Any:
 
 def _high_pass(values: Any, *, dim: int) -> Any:
     """Filter and halve along one dimension: (L + taps - 1) // 2 values, mirrored edges, as PyWavelets does it."""
-    from torch import arange, tensor
+    from torch import arange
 
     length, taps = values.shape[dim], len(BIOR13_HIGH)
-    places = 2 * arange((length + taps - 1) // 2)[:, None] + 1 - arange(taps)[None, :]
+    places = 2 * arange((length + taps - 1) // 2, device=values.device)[:, None] + 1
+    places = places - arange(taps, device=values.device)[None, :]
     period = places % (2 * length)
     mirrored = period.where(period < length, 2 * length - 1 - period)
     seen = values.movedim(dim, -1)[..., mirrored]
-    return (seen * tensor(BIOR13_HIGH, dtype=values.dtype)).sum(dim=-1).movedim(-1, dim)
+    return (seen * values.new_tensor(BIOR13_HIGH)).sum(dim=-1).movedim(-1, dim)
 
 
 def _bottleneck(values: Any, weights: Weights, at: str, *, stride: int) -> Any:

@@ -12,6 +12,7 @@ from detectors.pretrained.interfaces import Architecture
 from detectors.pretrained.preparation import Preparation, prepare
 from detectors.pretrained.vision_transformer import Shapes, Weights
 from guard.errors import ConfigError, DetectorError, WeightsError
+from guard.model_source import DeviceName, torch_device
 from guard.records import RGB8
 
 BACKBONE_PREFIX = "visual."
@@ -32,6 +33,7 @@ class NetworkScorer:
         file: Path,
         backbone: Path | None,
         digest: str,
+        device: DeviceName = "cpu",
     ) -> None:
         """Keep what is needed; nothing is loaded yet.
 
@@ -42,7 +44,9 @@ class NetworkScorer:
             file: safetensors with the published tensors.
             backbone: safetensors with the rest of them, where the architecture has a backbone.
             digest: content digest of both files.
+            device: where the network runs.
         """
+        self._device = device
         self._architecture = architecture
         self._preparation = preparation
         self._name = name
@@ -62,13 +66,14 @@ class NetworkScorer:
 
         Raises:
             DetectorError: the network failed, or answered with a number that is not finite.
-            ConfigError: torch or safetensors is missing, or the weights do not fit the architecture (WeightsError).
+            ConfigError: torch, safetensors or the device is missing, or the weights do not fit (WeightsError).
         """
         torch = _torch()
-        prepared = torch.from_numpy(prepare(pixels, self._preparation))[None]
+        device = torch_device(self._device)
+        prepared = torch.from_numpy(prepare(pixels, self._preparation))[None].to(device)
         with self._lock, torch.inference_mode():
             if self._weights is None:
-                self._weights = self._load()
+                self._weights = self._load(device)
             try:
                 value = float(self._architecture.logits(self._weights, prepared)[0])
             except (RuntimeError, ValueError, IndexError) as exc:  # what torch raises, lack of memory included
@@ -77,15 +82,15 @@ class NetworkScorer:
             raise DetectorError(f"{self._name} answered with {value}, which is not a finite number.")
         return value
 
-    def _load(self) -> Weights:
-        """Return the folded tensors as float32."""
+    def _load(self, device: str) -> Weights:
+        """Return the folded tensors as float32, where the network runs."""
         own = read_tensors(self._file)
         require_tensors(own, self._architecture.shapes(), what=f"{self._name} ({self._file})")
         if self._backbone is not None:
             below = {k: v for k, v in read_tensors(self._backbone).items() if k.startswith(BACKBONE_PREFIX)}
             require_tensors(below, self._architecture.backbone_shapes(), what=f"the backbone of {self._name}")
             own |= below
-        return self._architecture.folded({name: value.float() for name, value in own.items()})
+        return self._architecture.folded({name: value.float().to(device) for name, value in own.items()})
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def card(
     """
     with reporting(as_json=as_json):
         settings = load_settings(**({"home": home} if home else {}))
-        found = pretrained_detectors(settings.home, wanted=(detector,), with_cards=False)
+        found = pretrained_detectors(settings.home, wanted=(detector,), device=settings.device, with_cards=False)
         if not found:
             raise RequestError(f"{detector!r} is not installed.", next_step="See `signet weights list`.")
         items = read_labelled(source)

@@ -216,7 +216,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "detectors.statistical": [*_EVIDENCE, *_PIXELS],
     "detectors.learned": [*_EVIDENCE, *_PIXELS],
-    "detectors.pretrained": [*_EVIDENCE, *_PIXELS, "guard.weights", "guard.isolation"],
+    "detectors.pretrained": [*_EVIDENCE, *_PIXELS, "guard.weights", "guard.model_source", "guard.isolation"],
     "detectors.pixel_models": [
         "detectors.interfaces",
         "detectors.scoring",
@@ -293,6 +293,7 @@ ALLOWED: dict[str, list[str]] = {
     # gateway: what a running service needs
     "gateway.wire": [*_BASE, "guard.admission", "guard.kept_metadata", "guard.media", "guard.picture_file"],
     "gateway.metrics": [],
+    "gateway.process": [],
     "gateway.auth": [*_GATEWAY_BASE, "guard.tenant"],
     "gateway.logs": ["guard.errors", "guard.version"],
     "gateway.problems": ["guard.errors"],
@@ -306,6 +307,7 @@ ALLOWED: dict[str, list[str]] = {
     "gateway.review": [*_GATEWAY_BASE, "guard.policy"],
     "gateway.runtime": [
         *_GATEWAY_BASE,
+        "gateway.process",
         "guard.policy",
         "gateway.review",
         "guard.pipeline",

@@ -201,3 +201,44 @@ def test_a_policy_that_lists_what_is_not_installed_says_so(tmp_path: Path) -> No
     row = json.loads(result.stdout)
     assert row["error"] == "policy_error"
     assert "learned.npr" in row["reason"]
+
+
+@pytest.mark.slow
+def test_fetch_calibrate_detect(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from skimage import data
+
+    from tests.detectors.pretrained.networks import half_resnet_state, saved
+
+    rng = np.random.default_rng(0)
+    photographs = (data.astronaut(), data.coffee(), data.chelsea())
+    for label in ("real", "generated"):
+        for source, photograph in enumerate(photographs):
+            folder = tmp_path / "labelled" / label / f"{label}-{source}"
+            folder.mkdir(parents=True)
+            for number in range(3):
+                top, left = (int(rng.integers(0, side - 200)) for side in photograph.shape[:2])
+                part = photograph[top : top + 200, left : left + 200]
+                if label == "generated":
+                    part = part[:100, :100].repeat(2, axis=0).repeat(2, axis=1)
+                (folder / f"{number}.png").write_bytes(encode(np.ascontiguousarray(part), ImageFormat.PNG))
+    file = saved(tmp_path / "npr.safetensors", half_resnet_state())
+    assert signet("fetch", "npr", "--from", file, "--accept-licence", home=tmp_path)[0] == 0
+    environment = {"SIGNET_HOME": str(tmp_path), "SIGNET_DEVICE": "cpu"}
+    arguments = ["train", "card", "learned.npr", str(tmp_path / "labelled"), "--json"]
+    fitted = CliRunner().invoke(app, arguments, env=environment)
+    assert fitted.exit_code == 0, fitted.output
+    row = json.loads(fitted.stdout)
+    assert (row["id"], row["pictures"], row["mode"]) == ("learned.npr", 18, "history")
+    listed = {one["id"]: one for one in signet("list", "--json", home=tmp_path)[1][0]["weights"]}
+    assert listed["npr"]["calibrated"] is True
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    text = (Path(__file__).resolve().parents[2] / "policies" / "detection.default.yaml").read_text()
+    (policies / "detection.default.yaml").write_text(text.replace("  - learned.artefacts\n", "  - learned.npr\n"))
+    picture = tmp_path / "labelled" / "real" / "real-0" / "0.png"
+    environment["SIGNET_POLICIES"] = str(policies)
+    judged = CliRunner().invoke(app, ["detect", str(picture), "--json"], env=environment)
+    (evidence,) = [e for e in json.loads(judged.stdout)["evidence"] if e["id"] == "learned.npr"]
+    assert evidence["llr_nats"] is not None
+    assert any(seen["name"] == "raw score" for seen in evidence["observations"])

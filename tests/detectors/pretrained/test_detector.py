@@ -94,7 +94,8 @@ def test_a_policy_enables_it_and_the_verdict_ignores_it(home: Path) -> None:
     policy = policy_of("learned.npr")
     engine = DetectionEngine([detector], policy, policy_digest="0" * 64)
     verdict = engine.judge(upload_of(PHOTO)).verdict
-    assert (verdict.level, verdict.llr_nats) == (VerdictLevel.NO_EVIDENCE, None)
+    assert (verdict.level, verdict.llr_nats) == (VerdictLevel.UNDETERMINED, None)  # as if nothing had been examined
+    assert isinstance(verdict.results[0], Evidence)
 
 
 def test_weights_that_give_nan_fail_closed(home: Path) -> None:

@@ -99,10 +99,12 @@ class Glosses:
             return None
         votes = {name: sum(word in known for word in words) for name, known in self.function_words.items()}
         sure = {name: sum(self.tables[name].find(word, sure=True) is not None for word in words) for name in LATIN}
-        known = {name: sum(self.tables[name].find(word) is not None for word in words) for name in LATIN}
-        best = max(LATIN, key=lambda name: votes[name] + 2 * sure[name] + known[name])
-        if votes[best] + 2 * sure[best] > max(votes["en"], 1) and votes[best] + sure[best] >= _SHARE * len(words):
-            return best
+        plain = {name: votes[name] + 2 * sure[name] for name in LATIN}
+        if max(plain.values()) > max(votes["en"], 1):
+            known = {name: sum(self.tables[name].find(word) is not None for word in words) for name in LATIN}
+            best = max(LATIN, key=lambda name: plain[name] + known[name])
+            if plain[best] > max(votes["en"], 1) and votes[best] + sure[best] >= _SHARE * len(words):
+                return best
         return "mixed" if any(sure.values()) else None
 
     def _replaced(self, tokens: list[tuple[int, str]], language: str | None) -> Iterator[str]:

@@ -46,7 +46,7 @@ RESULTS: Final = 2
 """Warps of each kind that are handed on to be read."""
 _LEAST_SIDE = 64
 _CACHED = 65_536
-"""Places that are looked up at a time: their arrays stay in the second-level cache, which takes a third off the time (measured)."""
+"""Places that are looked up at a time: their arrays stay in the cache, which takes a third off the time (measured)."""
 _STARTS = 12
 _KEPT = 3
 _STEPS = np.array([0.012, 0.012, 0.02, 0.012, 0.009, 0.009])

@@ -44,7 +44,11 @@ def operator_mark_detectors(home: Path, policy: DetectionPolicy) -> list[Detecto
                 if mark.detector == name
             )
             reader = _reader(one, one.entry, known)
-            found.append(OpenMarksDetector([reader], id=name, time_budget_s=DEADLINE_S + _STARTING_S))
+            found.append(
+                OpenMarksDetector(
+                    [reader], id=name, version=f"1+{one.digest[:12]}", time_budget_s=DEADLINE_S + _STARTING_S
+                )
+            )
     return found
 
 

@@ -88,6 +88,7 @@ _RINE_PAGE = "https://github.com/mever-team/rine"
 _RINE_RAW = "https://raw.githubusercontent.com/mever-team/rine/9b7fd5857cc205d0412be6aeee0d7611b95bd620/ckpt/"
 _RINE_PAPER = "Koutlis and Papadopoulos 2024, arXiv 2402.19091"
 _EXAMINED = "measured on the file at this revision"
+_PINNED_BY_OTHERS = "as others pinned it in public repositories; not examined by us"
 
 
 def _rine(name: str, trained_on: str, *, projections: int, width: int, sha256: str | None) -> Entry:
@@ -141,7 +142,7 @@ CATALOGUE: tuple[Entry, ...] = (
         hub_file="model.safetensors",
         revision="6076002bf0d9dd37537f965ee2f06f826c333b61",
         sha256="b89f36275f3bf5e2b040eee36597a8f19db051bff9a473a9cf7b2466284fb387",
-        digest_source="as others pinned this revision; not examined by us",
+        digest_source=_PINNED_BY_OTHERS,
         architecture=CommunityForensics(),
         preparation=Prep(shorter=440, crop=384, mean=IMAGENET_MEAN, std=IMAGENET_STD),  # models.py, preprocess_input
     ),
@@ -241,6 +242,8 @@ CATALOGUE: tuple[Entry, ...] = (
         max_bytes=1024 * MIB,
         page="https://download.pytorch.org/models/vgg16-397923af.pth",
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
+        sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        digest_source=_PINNED_BY_OTHERS,
         holds=VGG_SHAPES,
     ),
     Entry(

@@ -19,7 +19,6 @@ WHERE = "pixels"
 class OpenMarksDetector:
     """Looks for every foreign mark whose reader is configured."""
 
-    version = "1"
     family = Family.WATERMARK
     technique = Technique.WATERMARK
 
@@ -28,9 +27,19 @@ class OpenMarksDetector:
         readers: Sequence[ForeignMarkReader] | None = None,
         *,
         id: str = "watermark.open_marks",
+        version: str = "1",
         time_budget_s: float = 10.0,
     ) -> None:
+        """Keep the readers.
+
+        Args:
+            readers: of the schemes to look for; None: those that need no weights.
+            id: as policies list it.
+            version: changes with the readers and their weights.
+            time_budget_s: for one upload.
+        """
         self.id = id
+        self.version = version
         self.time_budget_s = time_budget_s
         self._readers = tuple(default_readers() if readers is None else readers)
 

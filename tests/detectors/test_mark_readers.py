@@ -54,6 +54,7 @@ def test_listed_readers_read_and_others_stay_off(home: Path) -> None:
     answer = trustmark.examine(UPLOAD)
     assert isinstance(answer, Evidence)
     assert (answer.id, answer.grade) == ("watermark.trustmark-q", Grade.NEUTRAL)
+    assert answer.version.startswith("1+")  # names the weights
     assert any("0da021c0b1" in seen.value for seen in answer.observations)
 
 

@@ -3,13 +3,20 @@
 import hashlib
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from detectors.pretrained.architectures import NPR
@@ -23,7 +30,7 @@ from guard.records import ImageFormat
 class Shelf:
     """Serves files with ranges and ETags; can break off, redirect, or change its mind."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, *, tls: ssl.SSLContext | None = None) -> None:
         self.content, self.tag = content, '"one"'
         self.breaks_after: int | None = None
         self.redirect: str | None = None
@@ -54,9 +61,11 @@ class Shelf:
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/file"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}/file"
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +195,38 @@ def test_size_scheme_and_redirects_are_bounded(shelf: Shelf, tmp_path: Path) -> 
     shelf.redirect = "/moved"
     with pytest.raises(RequestError, match="redirects more than"):
         fetch(shelf.url.replace("/file", "/moved"))
+
+
+def test_https_checks_who_answers(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(pem)
+    trusting = ssl.create_default_context(cafile=str(pem))
+    with Shelf(NPR_FILE, tls=served) as shelf:
+        part = tmp_path / "file.part"
+        with pytest.raises(RequestError, match=r"certificate verify failed|self-signed"):
+            download(shelf.url, part, max_bytes=10**8, progress=lambda done, total: None)
+        assert not part.exists()
+        download(shelf.url, part, max_bytes=10**8, progress=lambda done, total: None, tls=trusting)
+        assert part.read_bytes() == NPR_FILE
 
 
 def test_a_policy_that_lists_what_is_not_installed_says_so(tmp_path: Path) -> None:

@@ -167,8 +167,9 @@ def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]
     if not text.isascii():
         for term, name in terms.anywhere:
             at = text.find(term)
-            if at >= 0:
+            while at >= 0:  # every place: an excepted first one must not hide the next
                 yield name, at, at + len(term)
+                at = text.find(term, at + len(term))
     for low, high in view.dense:
         yield from _inside(terms, text, low, high)
     if "*" in text or "#" in text:

@@ -195,3 +195,16 @@ def test_a_long_hostile_text_is_answered_in_time(terms: TermChecker, piece: str)
 
 def test_braces_expand_to_every_spelling() -> None:
     assert expand("be{,s} {a,b}") == ["be a", "be b", "bes a", "bes b"]
+
+
+def test_an_excepted_place_does_not_hide_the_next_one(terms: TermChecker) -> None:
+    lamp, woman = "裸露的灯泡", "裸露的女人"
+    assert of(list(terms.check_texts(fields(lamp))), "sexual") == []
+    assert of(list(terms.check_texts(fields(f"{lamp}下{woman}"))), "sexual")
+
+
+def test_turkish_according_to_is_no_gore_and_gore_still_is(terms: TermChecker) -> None:
+    turkish = "Havaya göre renkleri değiştir ve sade bir arka plan kullan"
+    assert of(list(terms.check_texts(fields(turkish))), "violence_gore") == []
+    assert of(list(terms.check_texts(fields("machine gore, a factory hall"))), "violence_gore")
+    assert of(list(terms.check_texts(fields(f"{turkish}, extreme gore"))), "violence_gore")

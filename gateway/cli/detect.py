@@ -127,11 +127,12 @@ def _code(row: dict[str, Any]) -> int:
 
 def _with_page(opened: Runtime, path: Path, families: frozenset[Family] | None, html: Path) -> dict[str, Any]:
     """Judge one file and write its page, with pictures of what the detectors looked at."""
+    engine = opened.engine  # what does not load is not this file's fault: exit code 2
     try:
         report, upload = opened.examine(read_file(path), name=str(path), families=families)
     except GuardError as error:
         return {"path": str(path), **error_row(error)}
-    pictures = opened.engine.illustrate(upload, families=families)
+    pictures = engine.illustrate(upload, families=families)
     html.write_text(render_html(report, pixels=upload.pixels, pictures=pictures), encoding="utf-8")
     return {"path": str(path), **report.model_dump(mode="json", exclude={"path"})}
 

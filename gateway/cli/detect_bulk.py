@@ -86,11 +86,11 @@ def _fresh(rest: Sequence[Path], job: BulkJob, opened: Runtime, *, processes: in
 
 
 def _judged(tasks: Sequence[str], job: BulkJob, opened: Runtime, *, processes: int) -> Iterator[Row]:
+    _ = opened.engine  # a policy or model that does not load stops here: it is not the files that are wrong
     if processes < 2 or len(tasks) < 2:
         for task in tasks:
             yield judge_file(Path(task), opened, families=job.families)
         return
-    _ = opened.engine  # a policy or model that does not load stops here, with its message, not in every worker
     found = answers(tasks, job, workers=processes, failed=error_row)
     for task, row in found:
         yield {**row, "path": task}

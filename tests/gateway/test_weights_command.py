@@ -238,7 +238,7 @@ def test_a_policy_that_lists_what_is_not_installed_says_so(tmp_path: Path) -> No
     picture = tmp_path / "picture.png"
     picture.write_bytes(encode(np.zeros((64, 64, 3), np.uint8), ImageFormat.PNG))
     result = CliRunner().invoke(app, ["detect", str(picture), "--json"], env=environment)
-    assert result.exit_code != 0
+    assert result.exit_code == 2
     row = json.loads(result.stdout)
     assert row["error"] == "policy_error"
     assert "learned.npr" in row["reason"]

@@ -116,3 +116,11 @@ def test_a_policy_can_ask_for_previews(tmp_path: Path) -> None:
     policy = policy_with(tmp_path, {"id": "image.protected"}, preview={"at": [0.5]})
     assert policy.document.checkers.preview is not None
     assert policy.document.checkers.preview.at == (0.5,)
+
+
+def test_a_face_detector_that_is_not_there_stops_the_start(tmp_path: Path, core: Core) -> None:
+    classes = {"FEMALE_BREAST_EXPOSED": {"min_score": 0.4, "severity": 5}}
+    faces = {"file": str(tmp_path / "missing.onnx"), "digest": "0" * 64}
+    policy = policy_with(tmp_path, {"id": "image.nudity", "classes": classes, "faces": faces})
+    with pytest.raises(WeightsError, match="face detector"):
+        build_image_checkers(policy, core=core)

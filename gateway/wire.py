@@ -70,6 +70,7 @@ class GenerateBody(BaseModel):
     model: str | None = Field(None, max_length=128)
     label: LabelMode = LabelMode.NONE
     image_format: ImageFormat = ImageFormat.PNG
+    locale: str = Field("", max_length=64, description="Language tag of the person who asks; policies may have rules.")
     response_format: Literal["url", "b64_json"] = Field("url", description="Fetch each image by URL, or inline.")
 
     def to_request(self, *, tenant: str, decoder: Callable[[bytes], PictureFile]) -> GenerationRequest:
@@ -113,6 +114,7 @@ class GenerateBody(BaseModel):
             label=self.label,
             image_format=self.image_format,
             tenant=tenant,
+            locale=self.locale,
         )
 
 

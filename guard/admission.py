@@ -14,7 +14,7 @@ import numpy as np
 from guard.errors import RequestError
 from guard.picture_file import write_with_metadata
 from guard.records import GenerationRequest, Operation
-from guard.tenant import TENANT_PATTERN
+from guard.tenant import LOCALE_PATTERN, TENANT_PATTERN
 
 MAX_PROMPT_CHARS = 4000
 """Longest text of one field: 77 CLIP tokens are about 350 characters, 512 T5 tokens about 2500 (English text)."""
@@ -60,6 +60,8 @@ def check_form(request: GenerationRequest, *, models: Collection[str], min_side:
         )
     if not re.fullmatch(TENANT_PATTERN, request.tenant):
         raise RequestError("`tenant` must be 1 to 128 letters, digits or _ . : / @ + -, the first a letter or digit.")
+    if request.locale and not re.fullmatch(LOCALE_PATTERN, request.locale):
+        raise RequestError("`locale` must be a language tag such as de or pt-BR.")
     _check_sides(request, min_side)
     needs_source = request.operation is not Operation.TEXT_TO_IMAGE
     if needs_source and request.source_image is None:

@@ -79,6 +79,10 @@ class DecisionMaker(Protocol):
         """SHA-256 of the policy file, 64 hex digits."""
         ...
 
+    def for_caller(self, *, tenant: str, locale: str) -> DecisionMaker:
+        """Return the policy as it holds for a tenant and a language tag (BCP 47, empty when unknown)."""
+        ...
+
     def decide(self, findings: Sequence[Finding], *, stage: str) -> Decision:
         """Return the strongest action that any rule asks for at this stage ("prompt" or "image")."""
         ...

@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from guard.admission import check_form
 from guard.carried_marks import foreign_bindings
@@ -37,7 +38,7 @@ from guard.errors import (
     StageError,
 )
 from guard.fingerprint import fingerprints
-from guard.interfaces import GenerationHooks, Registration
+from guard.interfaces import DecisionMaker, GenerationHooks, Registration
 from guard.ledger.entry import Circumstances, failure_body, refusal_body, release_body
 from guard.media import decode, sha256_hex
 from guard.picture_file import write_with_metadata
@@ -133,7 +134,7 @@ class Gateway:
 
     def _run(self, admitted: AdmittedRequest, hooks: GenerationHooks, watch: Stopwatch) -> list[Outcome]:
         stage = "prompt"
-        early = EarlyCheck(self._decide_on, at=self._stages.preview_at)
+        early = EarlyCheck(partial(self._decide_on, admitted), at=self._stages.preview_at)
         try:
             with watch.stage(stage):
                 cleared = self._check_prompt(admitted)  # (1)
@@ -146,9 +147,8 @@ class Gateway:
             raise
         except Exception as exc:  # becomes a recorded Failure: nothing was produced
             return [self._fail(admitted, stage, exc, watch)]
-        watches = [Stopwatch(watch) for _ in images]
-        pairs = enumerate(zip(images, watches, strict=True))
-        return [self._finish(image, own, stopped=early.stopped.get(index)) for index, (image, own) in pairs]
+        own = iter([Stopwatch(watch) for _ in images])
+        return [self._finish(image, next(own), stopped=early.stopped.get(at)) for at, image in enumerate(images)]
 
     def _finish(self, image: GeneratedImage, watch: Stopwatch, *, stopped: Decision | None) -> Outcome:
         """Steps (3) to (7) for one image, or its refusal where it was stopped at a preview.
@@ -193,9 +193,9 @@ class Gateway:
         findings: list[Finding] = []
         for checker in self._stages.prompt_checkers:
             findings += self._checks.run(checker.id, lambda c=checker: c.check(admitted))  # type: ignore[misc]
-        decision = self._stages.policy.decide(findings, stage="prompt")
+        decision = self._policy(admitted).decide(findings, stage="prompt")
         if decision.releases and admitted.request.source_image is not None:
-            on_input = self._decide_on(admitted.request.source_image)
+            on_input = self._decide_on(admitted, admitted.request.source_image)
             if not on_input.releases:
                 return _Withheld(stage="source_image", decision=on_input)
         if not decision.releases:
@@ -218,8 +218,7 @@ class Gateway:
             made = generator.generate(cleared, hooks=replace(hooks, should_cancel=should_cancel))
         except StageError as exc:
             if overran:
-                limit = self._deadlines.generation_s
-                raise DeadlineError(f"Generation ran past its deadline of {limit:.0f} s.") from exc
+                raise DeadlineError(f"Generation ran past {self._deadlines.generation_s:.0f} s.") from exc
             raise
         if len(made.images) != len(admitted.image_ids) or len(made.seeds) != len(admitted.image_ids):
             raise StageError(f"The model returned {len(made.images)} images for {len(admitted.image_ids)} ids.")
@@ -231,7 +230,7 @@ class Gateway:
 
     def _check_image(self, image: GeneratedImage) -> ClearedImage | _Withheld:
         """(3) Check the picture, then composite the label."""
-        decision = self._decide_on(image.pixels)
+        decision = self._decide_on(image.cleared.admitted, image.pixels)
         if not decision.releases:
             return _Withheld(stage="image", decision=decision)
         label = image.cleared.admitted.request.label
@@ -375,14 +374,16 @@ class Gateway:
             timings_s=watch.seconds,
         )
 
-    # --- checks
+    def _policy(self, admitted: AdmittedRequest) -> DecisionMaker:
+        """Return the policy as it holds for this caller."""
+        return self._stages.policy.for_caller(tenant=admitted.request.tenant, locale=admitted.request.locale)
 
-    def _decide_on(self, pixels: RGB8) -> Decision:
+    def _decide_on(self, admitted: AdmittedRequest, pixels: RGB8) -> Decision:
         """Run every image checker, then the policy."""
         findings: list[Finding] = []
         for checker in self._stages.image_checkers:
             findings += self._checks.run(checker.id, lambda c=checker: c.check(pixels))  # type: ignore[misc]
-        return self._stages.policy.decide(findings, stage="image")
+        return self._policy(admitted).decide(findings, stage="image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ class GenerationRequest:
         model: id of a configured model, or None for the default one.
         label: visible label asked for.
         tenant: whose policy, keys and ledger rows apply.
+        locale: language tag (BCP 47) of the person who asks, or empty; policies may have rules for it.
     """
 
     prompt: str
@@ -114,6 +115,7 @@ class GenerationRequest:
     label: LabelMode = LabelMode.NONE
     image_format: ImageFormat = ImageFormat.PNG
     tenant: str = "local"
+    locale: str = ""
 
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Return every (field name, text) that would reach a text encoder; empty ones left out."""

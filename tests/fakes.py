@@ -214,6 +214,9 @@ class ThresholdPolicy:
     id: str = "fake.policy"
     digest: str = "d" * 64
 
+    def for_caller(self, *, tenant: str, locale: str) -> "ThresholdPolicy":
+        return self
+
     def decide(self, findings: Sequence[Finding], *, stage: str) -> Decision:
         worst = max(findings, key=lambda f: f.severity, default=None)
         if worst is not None and worst.severity >= 4:

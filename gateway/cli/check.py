@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from detectors.report.as_text import printable
-from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
+from gateway.cli.options import HomeOption, JSONOption, LocaleOption, PathsArgument, runtime
 from gateway.cli.output import CLEAN, FINDING, NOT_EXAMINED, console, emit, error_row, for_each_file, reporting
 from guard.admission import MAX_PROMPT_CHARS
 from guard.assembly import build_image_checkers, build_prompt_checkers
@@ -46,6 +46,7 @@ def check_prompt(
         Path | None, typer.Option("--file", help="JSON Lines with a `text` key, answered in order; - reads stdin.")
     ] = None,
     policy: PolicyOption = None,
+    locale: LocaleOption = "",
     as_json: JSONOption = False,
 ) -> None:
     """Decide on prompts: allow, flag, review or block, with category scores and the words that decided.
@@ -59,12 +60,13 @@ def check_prompt(
         settings = _settings(policy)
         loaded = load_named(settings.policies, settings.generation_policy)
         checkers = build_prompt_checkers(loaded, terms=settings.policies / "terms")
+        decider = loaded.for_caller(tenant=settings.tenant, locale=locale)
         texts = [text] if text is not None else _read_lines(file or Path("-"))
         for item in texts:
             try:
                 if isinstance(item, GuardError):
                     raise item
-                row = examine_text(_checked(item), checkers=checkers, policy=loaded).as_json()
+                row = examine_text(_checked(item), checkers=checkers, policy=decider).as_json()
                 codes.append(FINDING if row["decision"] in _WITHHELD else CLEAN)
             except GuardError as error:
                 row = error_row(error)
@@ -114,18 +116,23 @@ def _show(row: dict[str, Any]) -> None:
 
 
 def check_image(
-    paths: PathsArgument, policy: PolicyOption = None, home: HomeOption = None, as_json: JSONOption = False
+    paths: PathsArgument,
+    policy: PolicyOption = None,
+    locale: LocaleOption = "",
+    home: HomeOption = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Decide on pictures as the generation flow does. Exit code 1 when any would be withheld."""
     with reporting(as_json=as_json), runtime(home) as opened:
         settings = _settings(policy)
         loaded = load_named(settings.policies, settings.generation_policy)
         checkers = build_image_checkers(loaded, core=opened.core)
+        decider = loaded.for_caller(tenant=settings.tenant, locale=locale)
 
         def examine(_: Path, data: bytes) -> tuple[dict[str, Any], int]:
             pixels = opened.decode(data).rgb
             findings = [finding for checker in checkers for finding in checker.check(pixels)]
-            decision = loaded.decide(findings, stage="image")
+            decision = decider.decide(findings, stage="image")
             worst: dict[str, dict[str, float]] = {}
             for finding in findings:
                 known = worst.setdefault(finding.category, {"severity": 0, "score": 0.0})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.cli.options import HomeOption, JSONOption, runtime
+from gateway.cli.options import HomeOption, JSONOption, LocaleOption, runtime
 from gateway.cli.output import (
     CLEAN,
     FINDING,
@@ -68,6 +68,7 @@ def generate(
     scheduler: Annotated[str | None, typer.Option("--scheduler", help="Short name of a scheduler.")] = None,
     label: Annotated[LabelMode, typer.Option("--label", help="Visible label.")] = LabelMode.NONE,
     image_format: Annotated[ImageFormat, typer.Option("--format", help="File format.")] = ImageFormat.PNG,
+    locale: LocaleOption = "",
     home: HomeOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -90,6 +91,7 @@ def generate(
             label=label,
             image_format=image_format,
             tenant=opened.settings.tenant,
+            locale=locale,
         )
         make_folder(out)
         result = _with_progress(opened, request)

@@ -21,6 +21,10 @@ HomeOption = Annotated[
 ]
 PathsArgument = Annotated[list[Path], typer.Argument(help="Files or folders (recursed); - reads standard input.")]
 
+LocaleOption = Annotated[
+    str, typer.Option("--locale", help="Language tag of the person who asks; policies may have rules for it.")
+]
+
 
 @contextmanager
 def runtime(home: Path | None, **overrides: object) -> Iterator[Runtime]:

@@ -260,6 +260,7 @@ def _head(kind: str, at: datetime, admitted: AdmittedRequest) -> dict[str, Any]:
         "request_id": admitted.request_id,
         "tenant": admitted.request.tenant,
         "policy": {"id": admitted.policy_id, "digest": admitted.policy_digest},
+        "locale": admitted.request.locale or None,
     }
 
 

@@ -111,6 +111,7 @@ class _Entry(_Model):
     request_id: _Hex32
     tenant: _Name
     policy: _Policy
+    locale: _Name | None = None  # entries before 23 Nov 2026 lack it
 
 
 class _Release(_Entry):

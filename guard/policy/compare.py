@@ -64,7 +64,7 @@ class OptionChange:
     """One option of a checker that is set differently.
 
     Attributes:
-        checker: its id, or ``preview``.
+        checker: its id, ``preview``, or ``override_N``.
         option: dotted path inside its entry, empty for a checker that only one policy lists.
         before, after: the values; None where the first or the second policy does not have it.
     """
@@ -97,6 +97,8 @@ def _options(policy: Policy) -> dict[tuple[str, str], object]:
         _flatten(found, entry.id, "", entry.model_dump(mode="json", exclude={"id", "lists"}))
     if checkers.preview is not None:
         _flatten(found, "preview", "", checkers.preview.model_dump(mode="json"))
+    for number, override in enumerate(policy.document.overrides, start=1):
+        _flatten(found, f"override_{number}", "", override.model_dump(mode="json"))
     return found
 
 

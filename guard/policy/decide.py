@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guard.policy.schema import MAX_SEVERITY, UNCHECKED, Category, PolicyDocument, Stage
+from guard.policy.schema import MAX_SEVERITY, UNCHECKED, Category, PolicyDocument, Rule, Stage
 from guard.records import Action, Decision, Finding
 
 HARD_PAIR_SCORE = 0.5
@@ -40,6 +40,14 @@ class _Verdict:
         return (_STRENGTH[self.action], self.severity, self.score)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ladder:
+    """The rules of a category and the name under which records cite them."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+
 class Policy:
     """A loaded policy; implements ``DecisionMaker``.
 
@@ -49,13 +57,23 @@ class Policy:
         document: the validated content.
     """
 
-    __slots__ = ("digest", "document", "id")
+    __slots__ = ("_ladders", "digest", "document", "id")
 
     def __init__(self, *, document: PolicyDocument, digest: str) -> None:
         """Keep a validated document and the digest of the bytes it came from."""
         self.id: str = document.id
         self.digest: str = digest
         self.document = document
+        self._ladders = {category: _Ladder(document.id, rules) for category, rules in document.categories.items()}
+
+    def for_caller(self, *, tenant: str, locale: str) -> Policy:
+        """Return the policy as it holds for a tenant and a language tag, with its overrides for them; same digest."""
+        found = Policy(document=self.document, digest=self.digest)
+        for number, override in reversed(list(enumerate(self.document.overrides, start=1))):  # the first one counts
+            if override.holds_for(tenant=tenant, locale=locale):
+                name = f"{self.id}.override_{number}"
+                found._ladders |= {category: _Ladder(name, rules) for category, rules in override.categories.items()}
+        return found
 
     def decide(self, findings: Sequence[Finding], *, stage: str) -> Decision:
         """Return the strongest action that any rule asks for.
@@ -111,16 +129,17 @@ class Policy:
         category = Category(finding.category)
         if finding.hard or category is Category.SEXUAL_MINORS:
             return [_block(finding, f"hard.{category.value}", finding.reason)]
+        ladder = self._ladders[category]
         return [
             _Verdict(
                 action=rule.action,
-                rule=f"{self.id}.{category.value}.{rule.action.value}",
+                rule=f"{ladder.name}.{category.value}.{rule.action.value}",
                 category=category.value,
                 reason=finding.reason,
                 severity=finding.severity,
                 score=finding.score,
             )
-            for rule in self.document.categories[category]
+            for rule in ladder.rules
             if stage in rule.stages and finding.score >= rule.min_score and finding.severity >= rule.min_severity
         ]
 

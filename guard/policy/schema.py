@@ -28,6 +28,7 @@ from guard.policy.image_entries import NudityEntry as NudityEntry
 from guard.policy.image_entries import ProtectedSetEntry as ProtectedSetEntry
 from guard.policy.image_entries import UncheckedEntry as UncheckedEntry
 from guard.records import Action
+from guard.tenant import LOCALE_PATTERN, TENANT_PATTERN
 
 REQUIRED_PROMPT_CHECKER = "prompt.terms"
 """Carries the hard rules on sexual content about minors and real people; a policy without it is refused."""
@@ -213,6 +214,35 @@ class QuarantineRules(Strict):
     keep_pictures: bool = True
 
 
+class Override(Strict):
+    """Other rules for some categories, where they hold for some callers only; hard rules hold for everybody.
+
+    Attributes:
+        tenants: names of tenants; empty for all.
+        locales: language tags (BCP 47) as requests state them; ``de`` also stands for ``de-AT``. Empty for all, also
+            for requests that state none.
+        categories: category -> the rules that take the place of the policy's own.
+    """
+
+    tenants: tuple[Annotated[str, Field(pattern=TENANT_PATTERN)], ...] = ()
+    locales: tuple[Annotated[str, Field(pattern=LOCALE_PATTERN)], ...] = ()
+    categories: dict[Category, tuple[Rule, ...]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_for_somebody(self) -> Override:
+        if not (self.tenants or self.locales):
+            raise ValueError("an override needs tenants or locales; rules for everybody stand under categories")
+        if Category.SEXUAL_MINORS in self.categories:
+            raise ValueError(f"{Category.SEXUAL_MINORS} is always blocked and cannot be set")
+        return self
+
+    def holds_for(self, *, tenant: str, locale: str) -> bool:
+        """Return whether the caller is meant; language tags are compared without regard to case (RFC 4647, 3.3.1)."""
+        wanted = f"{locale.lower()}-"
+        speaks = not self.locales or any(wanted.startswith(f"{one.lower()}-") for one in self.locales)
+        return speaks and (not self.tenants or tenant in self.tenants)
+
+
 class PolicyDocument(Strict):
     """One policy file.
 
@@ -222,6 +252,7 @@ class PolicyDocument(Strict):
         title: one line for people.
         checkers: what runs.
         categories: every category of TUNABLE with its rules; an empty list means "not acted on".
+        overrides: other rules for some tenants and languages; of those that hold, the first to name a category counts.
         quarantine: what is kept of refusals for reviewers.
         suggestions: category -> what people whose prompt was withheld are told to try instead; not for hard rules.
     """
@@ -231,6 +262,7 @@ class PolicyDocument(Strict):
     title: str = Field(min_length=1, max_length=200)
     checkers: Checkers
     categories: dict[Category, tuple[Rule, ...]]
+    overrides: tuple[Override, ...] = ()
     quarantine: QuarantineRules = QuarantineRules()
     suggestions: dict[Category, Annotated[str, Field(min_length=1, max_length=300)]] = Field(default_factory=dict)
 

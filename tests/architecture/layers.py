@@ -65,7 +65,7 @@ ALLOWED: dict[str, list[str]] = {
     "guard.isolation": ["guard.errors", "guard.isolation_worker"],
     "guard.tenant": [],
     "guard.settings": ["guard.errors", "guard.tenant"],
-    "guard.policy": ["guard.errors", "guard.records", "guard.strict_yaml"],
+    "guard.policy": ["guard.errors", "guard.records", "guard.strict_yaml", "guard.tenant"],
     # guard: stages (siblings never import each other)
     **{stage: list(_STAGE) for stage in _GUARD_STAGES},
     "guard.ledger": [*_STAGE, *_LEDGER_DATA, "guard.fingerprint", "guard.ledger.similar_index"],

@@ -393,3 +393,25 @@ def test_metadata_that_does_not_fit_is_told_before_the_model_runs(stages: Stages
     with pytest.raises(RequestError, match="does not fit"):
         only(stages, asked)
     assert stages.ledger.bodies == []
+
+
+def test_the_policy_decides_as_it_holds_for_the_caller(stages: Stages) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class ForSchools(ThresholdPolicy):
+        def for_caller(self, *, tenant: str, locale: str) -> ThresholdPolicy:
+            asked.append((tenant, locale))
+            return ThresholdPolicy()
+
+        def decide(self, findings, *, stage):
+            raise AssertionError("asked without the caller")
+
+    made = only(replace(stages, policy=ForSchools()), replace(REQUEST, tenant="school", locale="de-AT"))
+    assert isinstance(made, RecordedImage)
+    assert set(asked) == {("school", "de-AT")}
+    assert stages.ledger.bodies[-1]["locale"] == "de-AT"
+
+
+def test_a_locale_is_a_language_tag(stages: Stages) -> None:
+    with pytest.raises(RequestError, match="language tag"):
+        only(stages, replace(REQUEST, locale="de AT; drop"))

@@ -79,8 +79,8 @@ def shaped(image: Image.Image, width: int, height: int) -> RGB8:
     have_w, have_h = image.size
     scale = min(have_w / width, have_h / height)
     crop_w, crop_h = scale * width, scale * height
-    left, top = (have_w - crop_w) / 2, (have_h - crop_h) / 2
-    box = (left, top, left + crop_w, top + crop_h)
+    left, top = max((have_w - crop_w) / 2, 0.0), max((have_h - crop_h) / 2, 0.0)  # rounding can fall below 0
+    box = (left, top, min(left + crop_w, have_w), min(top + crop_h, have_h))
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
 
 

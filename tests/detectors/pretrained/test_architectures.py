@@ -151,7 +151,8 @@ def test_npr_front_end_is_nearest_interpolation_down_and_up() -> None:
 
 
 def test_wavelet_front_end_is_pywavelets() -> None:
-    pywt = pytest.importorskip("pywt")
+    import pywt
+
     seen = pictures(20)
     details = pywt.dwt2(seen.numpy(), "bior1.3", mode="symmetric")[1][2]
     wanted = torch.nn.functional.interpolate(torch.from_numpy(details), size=(20, 20), mode="bilinear")

@@ -11,22 +11,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from detectors.calibration.card import CalibrationCard, Dataset, Domain, files_digest
+from detectors.calibration.card import CalibrationCard, Dataset, files_digest
 from detectors.calibration.domain import outside_domain
 from detectors.crops import choose_crops
-from detectors.evaluation.calibrate import dataset, false_positive_table, fit_mappings, frozen_thresholds, measure
 from detectors.evaluation.degradations import Mode
 from detectors.evaluation.labelled import Labelled
-from detectors.evaluation.logistic import Matrix
-from detectors.evaluation.metrics import Labels, Scores
-from detectors.evaluation.probe import Embedded, split_sources
+from detectors.evaluation.probe import DOMAIN, Embedded, calibrated_card, split_sources
 from detectors.evaluation.protocol import treated
 from detectors.pretrained.detector import PretrainedDetector
 from detectors.upload import load_upload
 from guard.errors import MediaError
-
-CARD_DOMAIN = Domain(min_side_px=160, min_jpeg_quality=40, min_texture=1.0)
-"""That of the probes and of the models in the box."""
 
 
 def score_pictures(
@@ -38,8 +32,8 @@ def score_pictures(
         DetectorError: the detector failed on a picture.
         ConfigError: its libraries or weights are missing.
     """
-    least = max(CARD_DOMAIN.min_side_px, detector.domain.min_side_px)
-    domain = CARD_DOMAIN.model_copy(update={"min_side_px": least})
+    least = max(DOMAIN.min_side_px, detector.domain.min_side_px)
+    domain = DOMAIN.model_copy(update={"min_side_px": least})
     found = []
     for item in items:
         try:
@@ -68,45 +62,12 @@ def fit_card(pictures: Sequence[Embedded], detector: PretrainedDetector, *, date
     """
     parts = split_sources(pictures)
     fixing, testing = parts["training"] + parts["calibration"], parts["test"]
-    scores, labels, groups = _columns(fixing)
-    mapping = fit_mappings(scores, labels, groups)[0]
-
-    def ratios(values: Matrix) -> Scores:
-        return np.clip(mapping.slope * values[:, 0] + mapping.offset, mapping.lowest, mapping.highest)
-
-    test_scores, test_labels, test_groups = _columns(testing)
-    measured = measure(
-        Mode.HISTORY.value,
-        test_labels,
-        ratios(test_scores),
-        test_groups,
-        [picture.item.generator for picture in testing],
-        thresholds=frozen_thresholds(labels, ratios(scores)),
-    )
-    return CalibrationCard(
-        version=1,
-        detector=detector.id,
-        model_sha256=detector.scorer.digest,
-        date=date,
-        domain=CARD_DOMAIN,
-        mapping=mapping,
-        false_positive_rates=false_positive_table(labels, ratios(scores)),
+    card = calibrated_card(
+        lambda features: features[:, 0].astype(np.float64),
+        fixing,
+        testing,
+        domain=DOMAIN,
         training=Dataset(digest=files_digest([]), real=0, generated=0, sources=()),
-        calibration=_described(fixing),
-        test=_described(testing),
-        measured=(measured,),
         notes=("Trained by others on pictures that are not listed here.",),
     )
-
-
-def _columns(pictures: Sequence[Embedded]) -> tuple[Matrix, Labels, list[str]]:
-    return (
-        np.stack([picture.features for picture in pictures]),
-        np.array([picture.item.generated for picture in pictures], bool),
-        [picture.item.group for picture in pictures],
-    )
-
-
-def _described(pictures: Sequence[Embedded]) -> Dataset:
-    _, labels, groups = _columns(pictures)
-    return dataset([picture.sha256 for picture in pictures], labels, groups, ["own files"] * len(groups))
+    return card(detector.id, detector.scorer.digest, date)

@@ -11,12 +11,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration.card import CalibrationCard, Domain
+from detectors.calibration.card import CalibrationCard, Dataset, Domain
 from detectors.crops import Crop, choose_crops
 from detectors.evaluation.calibrate import dataset, false_positive_table, fit_mappings, frozen_thresholds, measure
 from detectors.evaluation.degradations import Mode
@@ -35,6 +34,7 @@ MIN_SOURCES = 3
 PARTS = ("training", "calibration", "test")
 _SHARES = (0.5, 0.25, 0.25)
 DOMAIN = Domain(min_side_px=160, min_jpeg_quality=40, min_texture=1.0)
+"""What cards fitted on one's own pictures cover: the domain of the models in the box."""
 
 Embedder = Callable[[tuple[Crop, ...]], NDArray[np.float32]]
 """Crops -> (N, D) texture statistics."""
@@ -96,18 +96,43 @@ def fit_probe(parts: dict[str, list[Embedded]]) -> tuple[LinearModel, Callable[[
     """Return the model and what makes its card from (detector id, model digest, date)."""
     features, labels, groups = _columns(parts["training"])
     model = fit_linear(features, labels, balanced_weights(labels, groups), penalty=PENALTY)
-    calibration = _columns(parts["calibration"])
-    mapping = fit_mappings(model.scores(calibration[0])[:, None].astype(np.float32), calibration[1], calibration[2])[0]
+    return model, calibrated_card(
+        model.scores, parts["calibration"], parts["test"], domain=DOMAIN, training=_described(parts["training"])
+    )
+
+
+def calibrated_card(
+    score: Callable[[Matrix], Scores],
+    calibration: Sequence[Embedded],
+    test: Sequence[Embedded],
+    *,
+    domain: Domain,
+    training: Dataset,
+    notes: tuple[str, ...] = (),
+) -> Callable[[str, str, str], CalibrationCard]:
+    """Fix mapping and thresholds on some sources, measure on others, and return what makes the card.
+
+    Args:
+        score: (N, D) features -> (N,) scores.
+        calibration: pictures that fix mapping and thresholds.
+        test: pictures of other sources.
+        domain: what the detector looks at.
+        training: what the detector was trained on, as far as it is known.
+        notes: for the card.
+
+    Returns:
+        A function of (detector id, model digest, date).
+    """
+    features, labels, groups = _columns(calibration)
+    mapping = fit_mappings(score(features)[:, None].astype(np.float32), labels, groups)[0]
 
     def ratios(features: Matrix) -> Scores:
-        return np.clip(mapping.slope * model.scores(features) + mapping.offset, mapping.lowest, mapping.highest)
+        return np.clip(mapping.slope * score(features) + mapping.offset, mapping.lowest, mapping.highest)
 
-    thresholds = frozen_thresholds(calibration[1], ratios(calibration[0]))
-    test = _columns(parts["test"])
-    generators = [p.item.generator for p in parts["test"]]
-    measured = measure(
-        Mode.HISTORY.value, test[1], ratios(test[0]), test[2], generators, thresholds=thresholds
-    )  # fmt: skip
+    thresholds = frozen_thresholds(labels, ratios(features))
+    shown, truth, sources = _columns(test)
+    generators = [p.item.generator for p in test]
+    measured = measure(Mode.HISTORY.value, truth, ratios(shown), sources, generators, thresholds=thresholds)
 
     def card(detector: str, model_sha256: str, date: str) -> CalibrationCard:
         return CalibrationCard(
@@ -115,16 +140,17 @@ def fit_probe(parts: dict[str, list[Embedded]]) -> tuple[LinearModel, Callable[[
             detector=detector,
             model_sha256=model_sha256,
             date=date,
-            domain=DOMAIN,
+            domain=domain,
             mapping=mapping,
-            false_positive_rates=false_positive_table(calibration[1], ratios(calibration[0])),
-            training=_described(parts["training"]),
-            calibration=_described(parts["calibration"]),
-            test=_described(parts["test"]),
+            false_positive_rates=false_positive_table(labels, ratios(features)),
+            training=training,
+            calibration=_described(calibration),
+            test=_described(test),
             measured=(measured,),
+            notes=notes,
         )
 
-    return model, card
+    return card
 
 
 def write_probe(
@@ -154,7 +180,7 @@ def _columns(pictures: Sequence[Embedded]) -> tuple[Matrix, Labels, list[str]]:
     )
 
 
-def _described(pictures: Sequence[Embedded]) -> Any:
+def _described(pictures: Sequence[Embedded]) -> Dataset:
     _, labels, groups = _columns(pictures)
     return dataset([p.sha256 for p in pictures], labels, groups, ["own files"] * len(groups))
 

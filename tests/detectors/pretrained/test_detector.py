@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 
 from detectors.calibration.card import CalibrationCard  # noqa: E402
 from detectors.engine import DetectionEngine  # noqa: E402
-from detectors.evaluation.adapter_card import CARD_DOMAIN, fit_card, score_pictures  # noqa: E402
+from detectors.evaluation.adapter_card import fit_card, score_pictures  # noqa: E402
 from detectors.evaluation.labelled import Labelled, read_labelled  # noqa: E402
-from detectors.evaluation.probe import Embedded  # noqa: E402
+from detectors.evaluation.probe import DOMAIN, Embedded  # noqa: E402
 from detectors.evidence import Direction, Evidence, Failed, Grade, Skipped  # noqa: E402
 from detectors.policy import DetectionPolicy, RecognitionPolicy  # noqa: E402
 from detectors.pretrained.architectures import RINE, UnivFD  # noqa: E402
@@ -221,7 +221,7 @@ def test_only_pictures_in_the_domain_are_scored(tmp_path: Path) -> None:
     found = score_pictures(read_labelled(tmp_path), detector_of(Brightness()), progress=lambda: seen.append(1))
     assert [one.item.path.name for one in found] == ["photo.png"]
     assert len(seen) == 3
-    assert CARD_DOMAIN.min_side_px == 160
+    assert DOMAIN.min_side_px == 160
 
 
 @pytest.mark.slow

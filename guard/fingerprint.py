@@ -69,7 +69,7 @@ MISMATCH_CORRELATION = 0.45
 """Correlation below which a picture with enough texture is another one: no right pair came below (lowest 0.47)."""
 MIN_TEXTURE = 200.0
 """Least textured pixels of the overlap, at the thumbnail's scale, for a mismatch: below, chance reaches 0.74."""
-_MAX_PDQ_SIDE = 1024  # PDQ itself reduces to 64 px; this bounds the time on a 40 megapixel upload
+_MAX_PDQ_SIDE = 512  # as the reference implementation does before it hashes (facebook/ThreatExchange, pdq)
 _BLUR_PX = 0.8  # at the thumbnail's scale: makes the correlation indifferent to where its pixels fell
 _LOCAL_PX = 2.0  # radius of "local"
 _FLOOR = 4.0  # grey levels added to the local spread, so that noise in flat areas is not blown up

@@ -46,7 +46,9 @@ STRETCHES: Final = tuple(float(s) for s in np.exp(np.linspace(-0.345, 0.345, 59)
 """Width over height relative to the marked picture: 0.71 to 1.41 in steps of 1.2 %."""
 _REFINE_STEPS = ((0.0012, 0.0012, 0.0024), (0.0005, 0.0005, 0.001))
 """(relative scale, radians, relative stretch) a step, one step each way of each."""
-_REFINE_FROM_Z = 4.6
+_REFINE_FROM_Z = 5.5
+"""Least statistic of a start that is worth refining. On 48 pictures, plain and under 13 attacks, 144 accepted
+readings had started at 12.9 or more; of 244 starts that led nowhere 229 lay below 5.5."""
 _REFINED_AT_MOST = 2
 _NEIGHBOURS = 27 + 27**2
 """Geometries that a refinement may visit around one start: a 3 x 3 x 3 grid, then another around any of its cells."""

@@ -20,6 +20,26 @@ _POWER_LIMIT = 5.0
 _V, _U = np.arange(-GRID, GRID + 1), np.arange(GRID + 1)
 
 
+def half_transform(values: NDArray[np.float32], *, rows_used: int = 0) -> NDArray[np.complex64]:
+    """Return (R, C / 2 + 1) complex64: a real picture's Fourier transform, columns 0 to the Nyquist frequency.
+
+    What ``numpy.fft.rfft2`` returns, in a sixth of its time: OpenCV's packed real transform, unpacked.
+
+    Args:
+        values: (R, C) float32, both even.
+        rows_used: rows from this one on are all zero; 0 for all rows.
+    """
+    packed = cv2.dft(values, nonzeroRows=rows_used)
+    rows, columns = packed.shape
+    half = np.empty((rows, columns // 2 + 1), np.complex64)
+    half[:, 1:-1].real, half[:, 1:-1].imag = packed[:, 1:-1:2], packed[:, 2:-1:2]
+    for place, column in ((0, packed[:, 0]), (-1, packed[:, -1])):  # real lines: packed once more, downwards
+        upper = column[1:-1:2] + 1j * column[2:-1:2]
+        half[0, place], half[rows // 2, place] = column[0], column[-1]
+        half[1 : rows // 2, place], half[rows // 2 + 1 :, place] = upper, upper[::-1].conj()
+    return half
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spectrum:
     """Half of a picture's spectrum.
@@ -48,8 +68,7 @@ class Spectrum:
         buffer[SIZE - top :, : columns - left] = frame.values[:top, left:]
         buffer[: rows - top, SIZE - left :] = frame.values[top:, :left]
         buffer[SIZE - top :, SIZE - left :] = frame.values[:top, :left]
-        full = cv2.dft(buffer, flags=cv2.DFT_COMPLEX_OUTPUT)[:, : SIZE // 2 + 1]
-        values = np.concatenate([full[SIZE // 2 :], full[: SIZE // 2]])
+        values = np.roll(half_transform(buffer), SIZE // 2, axis=0).view(np.float32).reshape(SIZE, -1, 2)
         raw = values[..., 0] ** 2 + values[..., 1] ** 2
         power = np.minimum(raw / (cv2.blur(raw, (_SMOOTH, _SMOOTH)) + 1e-9), _POWER_LIMIT)
         return cls(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from guard.watermark.canonical import MAX_SIDE, Frame
 from guard.watermark.geometry import Hypothesis
 from guard.watermark.lattice import GRID, TILE, Lattice
-from guard.watermark.spectrum import BINS, SIZE, Spectrum
+from guard.watermark.spectrum import BINS, SIZE, Spectrum, half_transform
 
 _SIZE = 512
 _LINES_KEPT = GRID + 6
@@ -116,9 +116,9 @@ class _Views:
             top, left = round((height - rows) * down), round((width - columns) * across)
             buffer = np.zeros((_SIZE, _SIZE), np.float32)
             buffer[:rows, :columns] = values[top : top + rows, left : left + columns] * window
-            full = cv2.dft(buffer, flags=cv2.DFT_COMPLEX_OUTPUT, nonzeroRows=rows)
+            full = half_transform(buffer, rows_used=rows)
             half = np.concatenate([full[-reach:, : reach + 1], full[: reach + 1, : reach + 1]])
-            raw = half[..., 0] ** 2 + half[..., 1] ** 2
+            raw = half.real**2 + half.imag**2
             powers.append(np.minimum(raw / (cv2.blur(raw, (_SMOOTH, _SMOOTH)) + 1e-9), _POWER_LIMIT))
             centre = (left + columns / 2 - width / 2, top + rows / 2 - height / 2)
             centres.append((centre[0] * frame.pitch_x, centre[1] * frame.pitch_y))
@@ -223,15 +223,15 @@ def rectified(frame: Frame, warp: Warp) -> Frame:
     height, width = frame.values.shape
     scale = abs(float(np.linalg.det(warp.linear))) ** -0.5
     rows, columns = (max(8, min(MAX_SIDE, round(side / scale))) for side in (height, width))
-    x = ((np.arange(columns) + 0.5 - columns / 2) * frame.pitch_x)[None, :]
-    y = ((np.arange(rows) + 0.5 - rows / 2) * frame.pitch_y)[:, None]
-    inward, pull = warp.linear.T, warp.pull
+    x = ((np.arange(columns) + 0.5 - columns / 2) * frame.pitch_x).astype(np.float32)[None, :]
+    y = ((np.arange(rows) + 0.5 - rows / 2) * frame.pitch_y).astype(np.float32)[:, None]
+    inward, pull = warp.linear.T.astype(np.float32), warp.pull.astype(np.float32)
     # x (1 + pull . p) = inward p, solved for the picture's point p
     a, b = inward[0, 0] - x * pull[0], inward[0, 1] - x * pull[1]
     c, d = inward[1, 0] - y * pull[0], inward[1, 1] - y * pull[1]
     determinant = a * d - b * c
-    across = ((d * x - b * y) / determinant / frame.pitch_x + width / 2 - 0.5).astype(np.float32)
-    down = ((a * y - c * x) / determinant / frame.pitch_y + height / 2 - 0.5).astype(np.float32)
+    across = (d * x - b * y) / (determinant * np.float32(frame.pitch_x)) + np.float32(width / 2 - 0.5)
+    down = (a * y - c * x) / (determinant * np.float32(frame.pitch_y)) + np.float32(height / 2 - 0.5)
     values = cv2.remap(frame.values, across, down, cv2.INTER_CUBIC)
     return Frame(values=np.asarray(values), pitch_x=frame.pitch_x, pitch_y=frame.pitch_y)
 

@@ -9,7 +9,7 @@ from guard.watermark.geometry import Hypothesis, LatticeSearch
 from guard.watermark.key_schedule import KeySchedule
 from guard.watermark.lattice import GRID, R_MAX, R_MIN, TILE, Lattice
 from guard.watermark.search import CANDIDATES_EACH, SHARES, STRETCHES, TRIALS, orientations
-from guard.watermark.spectrum import Spectrum
+from guard.watermark.spectrum import Spectrum, half_transform
 from guard.watermark.statistic import SHIFT_GRID, LineReader
 from tests.guard.watermark.pictures import KEY
 
@@ -30,6 +30,13 @@ def test_half_of_the_annulus_is_lit_and_nothing_twice() -> None:
     assert abs(len(LATTICE.lit) - len(LATTICE.dark)) <= 0.02 * len(lines)
     assert sorted(np.concatenate([LATTICE.pilots, LATTICE.data])) == list(range(len(LATTICE.lit)))
     assert not any((-line).tolist() in lines.tolist() for line in lines[:50])
+
+
+@pytest.mark.parametrize(("height", "width", "used"), [(8, 2, 0), (6, 4, 0), (64, 128, 0), (128, 64, 40)])
+def test_the_half_transform_is_that_of_numpy(height: int, width: int, used: int) -> None:
+    values = np.random.default_rng(height).normal(size=(height, width)).astype(np.float32)
+    values[used or height :] = 0
+    np.testing.assert_allclose(half_transform(values, rows_used=used), np.fft.rfft2(values), atol=1e-4)
 
 
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (300, 431)])

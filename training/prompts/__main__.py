@@ -36,6 +36,7 @@ from training.prompts.evaluate import calibration_error, figures
 from training.prompts.export import export, shipped_pieces
 from training.prompts.fit import Fitted, Stack, fit, stack
 from training.prompts.matrix import Counts, count
+from training.prompts.rules import rule_probabilities
 from training.prompts.sentences import sentence_vectors
 
 SHIPPED = Path(__file__).resolve().parents[2] / "guard" / "models" / "prompt"
@@ -107,7 +108,7 @@ def read_inputs(data: Path, encoder: Path, work: Path, *, cap: int, seed: int, e
 
 
 def evaluate(inputs: Inputs, scores: np.ndarray, *, seed: int) -> tuple[Stack, dict[str, object]]:
-    """Return the calibrated sum, and the figures of the sum, of both views and of the baseline, fold by fold.
+    """Return the calibrated sum, and the figures of it with the rules, of it, its views and the baseline, fold by fold.
 
     The sum is fitted on English image prompts of both folds; every fold has its own threshold, because its scores come
     from a model of its own.
@@ -124,7 +125,14 @@ def evaluate(inputs: Inputs, scores: np.ndarray, *, seed: int) -> tuple[Stack, d
         "violating_share": round(float(np.average(label[known], weights=weight[known])), 4),
         "stack": [summed.spelling, summed.meaning, summed.intercept],
     }
-    views = {"sum": total, "spelling": scores[:, 0], "meaning": scores[:, 1], "baseline": scores[:, 2]}
+    rules = rule_probabilities(inputs.original, np.isfinite(total))
+    views = {
+        "with rules": 1.0 - (1.0 - rules) / (1.0 + np.exp(total)),
+        "sum": total,
+        "spelling": scores[:, 0],
+        "meaning": scores[:, 1],
+        "baseline": scores[:, 2],
+    }
     for fold in FOLDS:
         hidden = np.array(held_out(rows, fold))
         report[fold] = {

@@ -36,9 +36,15 @@ threshold of its own on its own natural harmless prompts. The baseline (TF-IDF a
 `training/prompts/baseline.py`) has the same rows, split and thresholds. Violating side: {risky}; many of these rows
 are labelled from pictures or by detectors and are harmless as text, so recall is pessimistic. Harmless side: {benign};
 its noisiest sources ({unread}: users' prompts nobody read) fix most of the 1 % threshold. "Labelled from the text" is
-{text} alone, against the harmless sources that were read; thresholds of its own.
+{text} alone. Every pair of sides has thresholds of its own. "With rules" is what `signet check-prompt` calls `score`;
+the rules were written by people who knew some of these sources, so that column is not held out in the strict sense.
 Intervals: bootstrap (AUROC) and Wilson (shares), 95 %. No CC-BY-NC source is trained on.
 """
+_PARTS = {
+    "read": "all violating, harmless sources that were read",
+    "text_labelled": "labelled from the text, harmless that was read",
+    "text_labelled_all": "labelled from the text, all harmless",
+}
 _LOOKS = {
     "look_alike_own": "own look-alikes, templates held out",
     "look_alike_own_contrasts_one": "own contrasts, held out",
@@ -59,17 +65,19 @@ def _area(found: dict[str, Any]) -> str:
 
 
 def _fold_table(fold: dict[str, Any]) -> str:
-    """Return the tables of one fold: the sum, its views, the baseline."""
-    columns = ("sum", "spelling", "meaning", "baseline")
+    """Return the table of one fold: rules and model, the model (the sum), its views, the baseline."""
+    columns = ("with rules", "sum", "spelling", "meaning", "baseline")
     text = f"| figure | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n"
     text += f"| AUROC | {' | '.join(_area(fold[name]) for name in columns)} |\n"
     for label, key in (("recall at 1 % false positives", "recall_1"), ("recall at 5 %", "recall_5")):
         text += f"| {label} | {' | '.join(_share(fold[name][key]) for name in columns)} |\n"
-    if "text_labelled" in fold["sum"]:
-        inner = {name: fold[name]["text_labelled"] for name in columns}
-        text += f"| labelled from the text: AUROC | {' | '.join(_area(inner[name]) for name in columns)} |\n"
+    for part, title in _PARTS.items():
+        if part not in fold["sum"]:
+            continue
+        inner = {name: fold[name][part] for name in columns}
+        text += f"| {title}: AUROC | {' | '.join(_area(inner[name]) for name in columns)} |\n"
         for label, key in (("recall at 1 %", "recall_1"), ("recall at 5 %", "recall_5")):
-            text += f"| labelled from the text: {label} | {' | '.join(_share(inner[n][key]) for n in columns)} |\n"
+            text += f"| {title}: {label} | {' | '.join(_share(inner[n][key]) for n in columns)} |\n"
     for source in fold["sum"]["recall_1_by_source"]:
         cells = " | ".join(_share(fold[name]["recall_1_by_source"][source]) for name in columns)
         text += f"| recall at 1 %: {source} | {cells} |\n"

@@ -77,8 +77,9 @@ def _discrimination(risky: np.ndarray, benign: np.ndarray, *, seed: int) -> dict
 def figures(rows: Sequence[Row], scores: np.ndarray, *, seed: int) -> dict[str, object]:
     """Return the reported figures from scores of rows whose sources were held out (NaN = was trained on).
 
-    The harmless side is NATURAL_BENIGN in English; the violating side TEXT_TO_IMAGE_RISKY. ``text_labelled`` holds the
-    same figures for sources labelled from the text, against harmless sources that were read.
+    The harmless side is NATURAL_BENIGN in English; the violating side TEXT_TO_IMAGE_RISKY. ``read`` holds the same
+    against the harmless sources that were read, ``text_labelled`` that for sources labelled from the text, and
+    ``text_labelled_all`` these against all harmless sources.
     """
     source = np.array([row.source for row in rows])
     label = np.array([row.label for row in rows])
@@ -95,10 +96,12 @@ def figures(rows: Sequence[Row], scores: np.ndarray, *, seed: int) -> dict[str, 
     result["flagged_1_by_benign_source"] = {
         s: share_above(scores[benign & (source == s)], one) for s in sorted(set(source[benign]))
     }
+    read = benign & ~np.isin(source, list(UNREAD))
+    result["read"] = _discrimination(scores[risky], scores[read], seed=seed)
     of_text = risky & np.isin(source, list(TEXT_LABELLED))
     if of_text.any():
-        read = benign & ~np.isin(source, list(UNREAD))
         result["text_labelled"] = _discrimination(scores[of_text], scores[read], seed=seed)
+        result["text_labelled_all"] = _discrimination(scores[of_text], scores[benign], seed=seed)
     soup = np.isfinite(scores) & english & np.array([row.weight == MADE_WEIGHT and row.adversarial for row in rows])
     for name, side in (("soups_found", 1), ("soups_flagged", 0)):
         result[name] = share_above(scores[soup & (label == side)], one)

@@ -79,7 +79,7 @@ class _Explorer:
             }
         for key, names in _ANYWHERE.items():
             found[key] = found.get(key) or self._first(names)
-        found["prompt"] = found.get("prompt") or self._encoder_text()
+        found["prompt"] = found.get("prompt") or self._encoder_text() or self._service_prompt()
         found["size"] = found.get("size") or self._size(self._of_class("latent"))
         loras = (as_text(inputs.get("lora_name")) for inputs in self._inputs.values())
         named = dict.fromkeys(name for name in loras if name and name != "None")
@@ -104,6 +104,11 @@ class _Explorer:
                 if text is not None:
                     return text
         return None
+
+    def _service_prompt(self) -> str | None:
+        """Return the prompt of the first node that has one of its own: nodes that call a service have no encoder."""
+        found = (self._resolve(inputs["prompt"], _TEXTS) for inputs in self._inputs.values() if "prompt" in inputs)
+        return next((text for text in found if text is not None), None)
 
     def _sampler(self) -> str | None:
         """Return the id of the sampler that says most about the picture: one with a seed, steps and conditioning.

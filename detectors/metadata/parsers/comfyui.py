@@ -8,10 +8,14 @@ Source: ComfyUI nodes.py SaveImage, comfy_extras/nodes_images.py SaveAnimatedWEB
 from __future__ import annotations
 
 from detectors.metadata.fields import EmbeddedFields, Layer, MetadataField
-from detectors.metadata.json_values import as_list, as_object, parse_object
+from detectors.metadata.json_values import as_list, as_object, first_text, parse_object
 from detectors.metadata.parsers.claim import Claim
-from detectors.metadata.parsers.comfy_graph import Graph, editor_settings, graph_settings
+from detectors.metadata.parsers.comfy_graph import MAX_NODES, Graph, editor_settings, graph_settings
 
+_TOOL = "ComfyUI"
+_ONLINE_TOOL = "Civitai (ComfyUI)"
+_BESIDE_NODES = frozenset({"extra", "extraMetadata"})
+"""What Civitai's generator writes into the graph beside its nodes. Source: files of civitai.com (format only)."""
 _LABELS = ("prompt:", "workflow:")
 _EXIF_KEYS = ("Model", "Make", "ImageDescription", "UserComment", "Software", "Artist", "DocumentName", "HostComputer")
 _SLOTS = (
@@ -29,22 +33,53 @@ def parse_comfyui(fields: EmbeddedFields) -> Claim | None:
     """Return the claim of an executed graph, or of an editor graph when only that is there, or None."""
     graph: tuple[MetadataField, Graph] | None = None
     editor: tuple[MetadataField, dict[str, object]] | None = None
+    online: dict[str, str] | None = None
     for found in fields.select(_SLOTS):
         for record in _records(found):
             if graph is None and _is_graph(record):
-                graph = (found, {key: as_object(node) for key, node in record.items()})
+                graph = (found, {key: as_object(node) for key, node in record.items() if key not in _BESIDE_NODES})
+                online = _online_settings(record)
             elif editor is None and _is_editor_graph(record):
                 editor = (found, record)
     if graph is not None:
-        settings = graph_settings(graph[1])
-        drawn = editor_settings(as_list(editor[1].get("nodes"))) if editor is not None else {}
+        settings = {**graph_settings(graph[1]), **(online or {})}
+        drawn = editor_settings(_editor_nodes(editor[1])) if editor is not None else {}
         if "model" in drawn:
             settings.setdefault("model", drawn["model"])
-        return _claim(graph[0].where, settings, nodes=len(graph[1]), has_editor=editor is not None)
+        tool = _TOOL if online is None else _ONLINE_TOOL
+        return _claim(tool, graph[0].where, settings, nodes=len(graph[1]), has_editor=editor is not None)
     if editor is not None:
-        nodes = as_list(editor[1].get("nodes"))
-        return _claim(editor[0].where, editor_settings(nodes), nodes=len(nodes), has_editor=True)
+        nodes = _editor_nodes(editor[1])
+        return _claim(_TOOL, editor[0].where, editor_settings(nodes), nodes=len(nodes), has_editor=True)
     return None
+
+
+def _editor_nodes(record: dict[str, object]) -> list[object]:
+    """Return the nodes of an editor graph, then those inside its subgraphs, at most MAX_NODES."""
+    nodes = as_list(record.get("nodes"))[:MAX_NODES]
+    for subgraph in as_list(as_object(record.get("definitions")).get("subgraphs")):
+        room = MAX_NODES - len(nodes)
+        if room <= 0:
+            break
+        nodes = nodes + as_list(as_object(subgraph).get("nodes"))[:room]
+    return nodes
+
+
+def _online_settings(record: dict[str, object]) -> dict[str, str] | None:
+    """Return what Civitai's generator wrote beside the nodes of its graph, or None where it wrote nothing."""
+    if "extraMetadata" not in record:
+        return None
+    value = record["extraMetadata"]
+    extra = as_object(parse_object(value) if isinstance(value, str) else value)
+    names = (
+        ("prompt", "prompt"),
+        ("negative_prompt", "negativePrompt"),
+        ("seed", "seed"),
+        ("steps", "steps"),
+        ("cfg", "cfgScale"),
+        ("sampler", "sampler"),
+    )
+    return {name: text for name, key in names if (text := first_text(extra, key)) is not None}
 
 
 def _records(found: MetadataField) -> list[dict[str, object]]:
@@ -68,10 +103,11 @@ def _records(found: MetadataField) -> list[dict[str, object]]:
 
 def _is_graph(record: dict[str, object]) -> bool:
     """Return whether this is an executed graph: every node an object, at least one with class and inputs."""
-    nodes = [node for node in record.values() if isinstance(node, dict)]
+    entries = [node for key, node in record.items() if key not in _BESIDE_NODES]
+    nodes = [node for node in entries if isinstance(node, dict)]
     return (
         bool(nodes)
-        and len(nodes) == len(record)
+        and len(nodes) == len(entries)
         and any(isinstance(node.get("class_type"), str) and isinstance(node.get("inputs"), dict) for node in nodes)
     )
 
@@ -84,7 +120,7 @@ def _is_editor_graph(record: dict[str, object]) -> bool:
     )
 
 
-def _claim(where: str, settings: dict[str, str], *, nodes: int, has_editor: bool) -> Claim:
+def _claim(tool: str, where: str, settings: dict[str, str], *, nodes: int, has_editor: bool) -> Claim:
     """Build the claim from what was found in either graph."""
     extra: list[tuple[str, str]] = [
         (key, settings[key]) for key in ("scheduler", "denoise", "loras", "vae") if key in settings
@@ -93,7 +129,7 @@ def _claim(where: str, settings: dict[str, str], *, nodes: int, has_editor: bool
     if has_editor:
         extra.append(("workflow", "editor graph present"))
     return Claim(
-        tool="ComfyUI",
+        tool=tool,
         where=where,
         model=settings.get("model"),
         prompt=settings.get("prompt"),

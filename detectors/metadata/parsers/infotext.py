@@ -72,7 +72,7 @@ def read_infotext(found: MetadataField) -> Claim | None:
     prompt, negative = _split_prompts(text[:start])
     resources = [as_object(item) for item in as_list(parse_json(settings.get("Civitai resources", "")))]
     checkpoint = next((item for item in resources if item.get("type") == "checkpoint"), {})
-    model = settings.get("Model") or first_text(checkpoint, "modelName")
+    model = settings.get("Model") or settings.get("Unet") or first_text(checkpoint, "modelName")
     extra = tuple((key, value) for key, value in settings.items() if key not in _TAKEN)[:MAX_EXTRA]
     tool = _tool(settings)
     if tool is None:

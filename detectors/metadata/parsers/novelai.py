@@ -15,8 +15,10 @@ def parse_novelai(fields: EmbeddedFields) -> Claim | None:
     software = fields.named("Software") or fields.get(Layer.EXIF, "Software")
     comment = fields.named("Comment") or fields.get(Layer.EXIF, "UserComment")
     record = comment.record if comment is not None else None
+    texts: dict[str, object] = {}
     if record is not None and isinstance(record.get("Comment"), str):
-        record = parse_object(str(record["Comment"]))  # WebP: the whole set of texts as one JSON object
+        texts = record  # WebP: the whole set of texts as one JSON object
+        record = parse_object(str(record["Comment"]))
     named = software is not None and software.text.strip().casefold() == "novelai"
     shaped = record is not None and (
         "v4_prompt" in record
@@ -32,7 +34,7 @@ def parse_novelai(fields: EmbeddedFields) -> Claim | None:
     return Claim(
         tool="NovelAI",
         where=holder.where if holder is not None else "",
-        model=source.text.strip() if source is not None else None,
+        model=source.text.strip() if source is not None else first_text(texts, "Source"),
         prompt=first_text(record, "prompt")
         or first_text(caption, "base_caption")
         or (description.text.strip() if description is not None else None),

@@ -22,6 +22,9 @@ _FILL = re.compile(rb"\xff{2,}")
 """Fill bytes before a marker. Source: ISO/IEC 10918-1 B.1.1.2."""
 _EXIF = b"Exif\x00\x00"
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
+_LABEL_XMP = b"XMP\x00"
+"""Header under which writers of China's AIGC label put their packet. Source: GB 45438-2025 practice guide as public
+writers and checkers implement it (``XMP`` and a zero byte, repeated or padded)."""
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\x00"
 _PHOTOSHOP = b"Photoshop 3.0\x00"
 _EXTENDED_HEADER = 32 + 4 + 4
@@ -71,6 +74,8 @@ def read_jpeg(data: bytes, out: FieldCollector) -> None:
             read_exif(payload, "JPEG EXIF", out)
         elif segment.marker == 0xE1 and payload.startswith(_XMP):
             read_xmp(payload[len(_XMP) :], "JPEG XMP", out)
+        elif segment.marker == 0xE1 and payload.startswith(_LABEL_XMP) and b"<" in payload[:64]:
+            read_xmp(payload[payload.index(b"<") :], "JPEG XMP", out)
         elif segment.marker == 0xE1 and payload.startswith(_EXTENDED_XMP):
             body = payload[len(_EXTENDED_XMP) :]
             extended[int.from_bytes(body[36:40], "big")] = body[_EXTENDED_HEADER:]

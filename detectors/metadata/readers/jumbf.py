@@ -2,7 +2,8 @@
 
 The credential detector verifies; this reader only lets the report say which tool an unverified or damaged block names.
 It looks for CBOR text values that follow the keys in which C2PA manifests name software.
-Source: C2PA 2.x, "Claims" (claim_generator, claim_generator_info.name) and "Actions" (softwareAgent); RFC 8949 3.
+Source: C2PA 2.x, "Claims" (claim_generator, claim_generator_info.name) and "Actions" (softwareAgent, description);
+RFC 8949 3.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ from detectors.metadata.fields import FieldCollector, Layer
 MAX_NAMES = 64
 """Names kept per file: a picture with ten ingredients has about twenty."""
 _MAX_NAME_BYTES = 255
-_KEYS = re.compile(rb"\x6fclaim_generator|\x6dsoftwareAgent|\x64name")
+_KEYS = re.compile(rb"\x6fclaim_generator|\x6dsoftwareAgent|\x64name|\x6bdescription")
 """CBOR text headers (0x60 + length) followed by the key."""
-_NAMES = {b"\x6fclaim_generator": "claim_generator", b"\x6dsoftwareAgent": "softwareAgent", b"\x64name": "name"}
+_NAMES = {
+    b"\x6fclaim_generator": "claim_generator",
+    b"\x6dsoftwareAgent": "softwareAgent",
+    b"\x64name": "name",
+    b"\x6bdescription": "description",
+}
+"""Google's generators name themselves in the description of the ``c2pa.created`` action only."""
 
 
 def read_credential_names(box: bytes, where: str, out: FieldCollector) -> None:

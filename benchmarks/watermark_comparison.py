@@ -2,7 +2,7 @@
 
 ::
 
-    pip install invisible-watermark
+    pip install --no-deps invisible-watermark PyWavelets
     python -m benchmarks.watermark_comparison --count 8 --out comparison.json PHOTOS GENERATED
 
 64 random bits each. The peer's marks are read with our reader of the same method (equal answers, faster), from the

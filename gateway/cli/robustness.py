@@ -1,4 +1,4 @@
-"""``signet robustness run|report|verify|list``: what the watermark survives, measured here, in a signed report."""
+"""``signet robustness run|verify|list``: what the watermark survives, measured here, in a signed report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from guard.robustness.regeneration import regeneration_attacks
 from guard.robustness.report import build_report, unmet
 from guard.robustness.report_html import render_html
 from guard.robustness.report_pdf import render_pdf
-from guard.robustness.samples import Sample, cloud_samples, folder_samples
+from guard.robustness.samples import Sample, cloud_samples, folder_samples, pictures
 from guard.version import __version__
 
 app = typer.Typer(no_args_is_help=True, help="Measure what the invisible watermark survives; signed reports.")
@@ -72,9 +72,9 @@ def run(
         if vae is not None:
             attacks += regeneration_attacks(vae)
         wanted = min(count, _QUICK_PICTURES) if quick else count
+        samples = _samples(folders or [], wanted, least_side)
         measured = RobustnessRun(codec, attacks, results=out / _RESULTS)
-        total = wanted * max(1, len(folders or ()))
-        _measure(measured, _samples(folders or [], wanted, least_side), total)
+        _measure(measured, samples, wanted * max(1, len(folders or ())))
         outcomes = read_outcomes(out / _RESULTS, measured.digest)
         report = _written(out, outcomes, attacks, codec.algorithm, opened.core.keys.ledger_private_key)
         if pdf:
@@ -101,6 +101,11 @@ def _samples(folders: Sequence[Path], count: int, least_side: int) -> Iterator[S
     for folder in folders:
         if not folder.is_dir():
             raise RequestError(f"{folder} is not a folder.", next_step="Name folders with pictures, or none.")
+        if next(pictures(folder, least_side=least_side), None) is None:
+            raise RequestError(
+                f"{folder} holds no readable picture of {least_side} px a side or more.",
+                next_step="Name another folder, or lower --least-side.",
+            )
     if not folders:
         return cloud_samples(count=count)
     return folder_samples(folders, count=count, least_side=least_side)

@@ -25,7 +25,7 @@ from gateway.cli.output import (
 from guard.assembly import build_generators
 from guard.errors import RequestError
 from guard.ledger.sqlite_store import SQLiteLedger
-from guard.media import encode
+from guard.picture_file import write_picture
 from guard.records import ImageFormat, ImageID
 from guard.watermark.canary import run_canary
 from guard.watermark.latent_inversion import confirmed_latent
@@ -47,20 +47,25 @@ def embed(
     home: HomeOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Write a marked copy; nothing is signed or recorded (see `signet sign`)."""
+    """Write a marked copy with its transparency and metadata; nothing is signed or recorded (see `signet sign`)."""
     with reporting(as_json=as_json), runtime(home) as opened:
         wanted = image_id or secrets.token_hex(8)
-        if not re.fullmatch(r"[0-9a-f]{16}", wanted):
-            raise RequestError("--id needs 16 lower-case hex digits.", next_step="Leave it out for a random id.")
+        _require_id(wanted)
         if target.suffix.lower() not in _FORMATS:
             raise RequestError(
                 f"{target.suffix or 'No suffix'} cannot be written.", next_step="Use .png, .jpg or .webp."
             )
-        pixels = opened.decode(read_file(source)).rgb
-        marked = opened.core.watermarker.embed(pixels, ImageID(wanted))
-        write_file(target, encode(marked, _FORMATS[target.suffix.lower()]))
+        picture = opened.core.open_picture(read_file(source))
+        marked = opened.core.watermarker.embed(picture.rgb, ImageID(wanted))
+        write_file(target, write_picture(marked, picture, _FORMATS[target.suffix.lower()].media_type))
     row = {"id": wanted, "path": str(target)}
     emit(row) if as_json else console().print(f"{target}: marked with id {wanted}")
+
+
+def _require_id(text: str) -> None:
+    """Raise RequestError unless the text is an image id."""
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
+        raise RequestError("--id needs 16 lower-case hex digits.", next_step="Leave it out, or give an id in full.")
 
 
 @app.command("detect", epilog="Example:\n\n  signet watermark detect copy.jpg --json")
@@ -107,6 +112,8 @@ def confirm(
     Exit code 1 when a picture is confirmed.
     """
     with reporting(as_json=as_json), runtime(home) as opened:
+        if image_id is not None:
+            _require_id(image_id)
         generators = build_generators(opened.settings)
 
         def examine(_: Path, data: bytes) -> tuple[dict[str, Any], int]:

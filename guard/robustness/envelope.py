@@ -60,7 +60,7 @@ def open_report(text: str, public_key: bytes) -> dict[str, Any]:
             (entry["keyid"], base64.b64decode(entry["sig"], validate=True)) for entry in envelope["signatures"]
         ]
         kind = envelope["payloadType"]
-    except (ValueError, KeyError, TypeError, binascii.Error) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as exc:
         raise RequestError("This is no signed robustness report.", next_step="Name the .json file of a run.") from exc
     if kind != PAYLOAD_TYPE:
         raise RequestError(f"The envelope holds {kind!r}, not a robustness report.")

@@ -42,6 +42,8 @@ class Outcome:
         wrong: another id was accepted: worse than a miss.
         log10_p: the reading's bound.
         detect_s: processor seconds.
+        bits: share of the 64 bits that are right, 0.5 where no id was accepted: what guessing gets; None in files of
+            versions that did not measure it.
     """
 
     attack: str
@@ -49,6 +51,12 @@ class Outcome:
     wrong: bool
     log10_p: float
     detect_s: float
+    bits: float | None = None
+
+    @property
+    def bit_accuracy(self) -> float:
+        """Return ``bits``; without them all bits of an exact reading, else what guessing gets."""
+        return self.bits if self.bits is not None else 1.0 if self.exact else 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +88,7 @@ class RobustnessRun:
         results: the file; a new one starts with a header that names codec, version and attacks.
 
     Raises:
-        RequestError: the file holds results of another codec or other attacks.
+        RequestError: the file holds results of another codec or other attacks, or cannot be written.
     """
 
     def __init__(self, codec: Watermarker, attacks: Sequence[Attack], *, results: Path) -> None:
@@ -94,11 +102,18 @@ class RobustnessRun:
 
     def _opened(self) -> set[tuple[str, str]]:
         """Return what is done already; start the file when there is none."""
-        if not self._results.exists():
-            self._results.parent.mkdir(parents=True, exist_ok=True)
-            self._results.write_text(json.dumps({"header": self.header, "digest": self.digest}) + "\n")
-            return set()
-        return {(done.source, done.name) for done in read_outcomes(self._results, self.digest)}
+        try:
+            if not self._results.exists():
+                self._results.parent.mkdir(parents=True, exist_ok=True)
+                self._results.write_text(json.dumps({"header": self.header, "digest": self.digest}) + "\n")
+                return set()
+            done = {(done.source, done.name) for done in read_outcomes(self._results, self.digest)}
+            _end_line(self._results)
+        except OSError as exc:
+            raise RequestError(
+                f"The results file {self._results} cannot be used: {exc.strerror}.", next_step="Name another folder."
+            ) from exc
+        return done
 
     def measure(self, samples: Iterable[Sample]) -> Iterator[PictureOutcome]:
         """Yield each new picture's outcome once it is safely in the file."""
@@ -143,7 +158,22 @@ class RobustnessRun:
             wrong=accepted and reading.image_id != image_id,
             log10_p=round(reading.log10_p, 2),
             detect_s=round(took, 4),
+            bits=_bits_right(reading.image_id, image_id) if accepted else 0.5,
         )
+
+
+def _bits_right(seen: ImageID | None, true: ImageID) -> float:
+    """Return the share of the 64 bits in which an id that was read agrees."""
+    return 0.5 if seen is None else 1 - (int(seen, 16) ^ int(true, 16)).bit_count() / 64
+
+
+def _end_line(results: Path) -> None:
+    """End a last line that a crash cut short, so that the next result does not become a part of it."""
+    with results.open("r+b") as file:
+        if file.seek(0, 2) > 0:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def read_outcomes(results: Path, digest: str) -> list[PictureOutcome]:
@@ -159,7 +189,7 @@ def read_outcomes(results: Path, digest: str) -> list[PictureOutcome]:
         raise RequestError(f"{results} holds no robustness results.", next_step="Name another file.") from exc
     if found != digest:
         raise RequestError(
-            f"{results} holds results of another codec or other attacks.", next_step="Name a new file for this run."
+            f"{results} holds results of another codec or other attacks.", next_step="Name another place for this run."
         )
     return [row for line in lines[1:] if (row := _parsed(line)) is not None]
 
@@ -170,9 +200,14 @@ def _parsed(line: str) -> PictureOutcome | None:
         row = json.loads(line)
     except ValueError:
         return None
-    row["quality"] = Quality(**row["quality"])
-    row["outcomes"] = tuple(Outcome(**outcome) for outcome in row["outcomes"])
-    return PictureOutcome(**row)
+    try:
+        row["quality"] = Quality(**row["quality"])
+        row["outcomes"] = tuple(Outcome(**outcome) for outcome in row["outcomes"])
+        return PictureOutcome(**row)
+    except (KeyError, TypeError) as exc:
+        raise RequestError(
+            f"A line of the results file has another form: {line[:60]!r}.", next_step="Start anew in another folder."
+        ) from exc
 
 
 def _rounded(quality: Quality) -> Quality:

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from guard.robustness.attack import AttackFamily
 from guard.robustness.curves import curve_svg, curves_of
+from guard.robustness.report import class_names, class_rates
 
 _STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
 table{border-collapse:collapse;margin:.8rem 0;font-variant-numeric:tabular-nums}
+table{display:block;max-width:100%;overflow-x:auto}
 th,td{border-bottom:1px solid #d5d9de;padding:.25rem .7rem;text-align:right}
-th:first-child,td:first-child{text-align:left}
+th:first-child,td:first-child{text-align:left;white-space:nowrap}
 .low{color:#a1260d;font-weight:600}
 .curves{display:flex;flex-wrap:wrap;gap:1rem}
 figure{margin:0}figcaption{font-size:.85rem;text-align:center}
@@ -41,6 +43,7 @@ def render_html(report: dict[str, Any]) -> str:
         rows = [row for row in report["attacks"] if row["family"] == family.value]
         if rows:
             parts.append(f"<h2>{escape(family.value.capitalize())}</h2>{_attack_table(rows, list(report['pictures']))}")
+    parts.append(_class_table(report))
     seconds = report["seconds"]
     parts.append(
         f"<h2>Time</h2><p>Processor time, median: mark {1000 * seconds['embed_median']:.0f} ms, read "
@@ -68,7 +71,7 @@ def _quality_table(report: dict[str, Any]) -> str:
 
 def _attack_table(rows: list[dict[str, Any]], sources: list[str]) -> str:
     """Return one family's rates."""
-    heads = ["attack", "required", "all", "95 % interval", *sources, "worst class"]
+    heads = ["attack", "required", "all", "95 % interval", "bits right", *sources, "worst class"]
     lines = ["<table><thead><tr>" + "".join(f"<th>{escape(h)}</th>" for h in heads) + "</tr></thead><tbody>"]
     for row in rows:
         every = row["all"]
@@ -78,10 +81,21 @@ def _attack_table(rows: list[dict[str, Any]], sources: list[str]) -> str:
             "" if row["required"] is None else f"{row['required']:.0%}",
             f"<span class='low'>{every['rate']:.1%} (below)</span>" if low else f"{every['rate']:.1%}",
             f"{every['low']:.1%} to {every['high']:.1%}",
+            f"{row['bit_accuracy']:.1%}" if "bit_accuracy" in row else "",
             *[f"{row['by']['source'][s]['rate']:.1%}" if s in row["by"]["source"] else "" for s in sources],
             "" if worst is None else f"{worst['rate']:.1%}, {escape(worst['class'])}",
         ]
         lines.append(f"<tr><td>{escape(row['id'])}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return "".join(lines) + "</tbody></table>"
+
+
+def _class_table(report: dict[str, Any]) -> str:
+    """Return every attack's rate by content and by size."""
+    cells = "".join(f"<th>{escape(name)}</th>" for name in class_names(report))
+    lines = [f"<h2>By content and size</h2><table><thead><tr><th>attack</th>{cells}</tr></thead><tbody>"]
+    for row in report["attacks"]:
+        cells = "".join(f"<td>{text}</td>" for text in class_rates(row, class_names(report)))
+        lines.append(f"<tr><td>{escape(row['id'])}</td>{cells}</tr>")
     return "".join(lines) + "</tbody></table>"
 
 

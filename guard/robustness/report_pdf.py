@@ -8,6 +8,7 @@ from typing import Any
 from guard.errors import ConfigError
 from guard.robustness.attack import AttackFamily
 from guard.robustness.curves import curve_svg, curves_of
+from guard.robustness.report import class_names, class_rates
 
 _STYLE = """#set page(paper: "a4", margin: 1.6cm, numbering: "1")
 #set text(size: 8.5pt)
@@ -51,6 +52,9 @@ def _source(report: dict[str, Any]) -> str:
         rows = [row for row in report["attacks"] if row["family"] == family.value]
         if rows:
             parts.append(_heading(family.value.capitalize()) + _attacks(rows, list(report["pictures"])))
+    names = class_names(report)
+    classes = [["attack", *names], *[[row["id"], *class_rates(row, names)] for row in report["attacks"]]]
+    parts.append(_heading("By content and size") + _table(classes))
     curves = [
         f'figure(image(bytes({_text(curve_svg(name, rows))}), format: "svg"), caption: {_text(name)})'
         for name, rows in curves_of(report).items()
@@ -82,9 +86,9 @@ def _heading(value: str) -> str:
 
 
 def _table(rows: list[list[str]]) -> str:
-    """Return a table whose first row is the header."""
-    cells = ", ".join(f"[#{_text(cell)}]" for row in rows for cell in row)
-    return f"#table(columns: {len(rows[0])}, {cells})\n"
+    """Return a table whose first row is the header, repeated on every page."""
+    head, cells = (", ".join(f"[#{_text(cell)}]" for row in part for cell in row) for part in (rows[:1], rows[1:]))
+    return f"#table(columns: {len(rows[0])}, table.header({head}), {cells})\n"
 
 
 def _quality(report: dict[str, Any]) -> str:
@@ -102,7 +106,7 @@ def _quality(report: dict[str, Any]) -> str:
 
 def _attacks(rows: list[dict[str, Any]], sources: list[str]) -> str:
     """Return one family's rates."""
-    table = [["attack", "required", "all", "95 % interval", *sources, "worst class"]]
+    table = [["attack", "required", "all", "95 % interval", "bits right", *sources, "worst class"]]
     for row in rows:
         every, worst, required = row["all"], row["worst"], row["required"]
         below = required is not None and every["rate"] < required
@@ -113,6 +117,7 @@ def _attacks(rows: list[dict[str, Any]], sources: list[str]) -> str:
                 "" if required is None else f"{required:.0%}",
                 f"{every['rate']:.1%}{' (below)' if below else ''}",
                 f"{every['low']:.1%} to {every['high']:.1%}",
+                f"{row['bit_accuracy']:.1%}" if "bit_accuracy" in row else "",
                 *[f"{by[source]['rate']:.1%}" if source in by else "" for source in sources],
                 "" if worst is None else f"{worst['rate']:.1%}, {worst['class']}",
             ]

@@ -10,8 +10,10 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from guard.errors import RequestError
 from guard.media import MAX_PIXELS
 from guard.records import RGB8
 from guard.robustness.quality import flat_areas
@@ -32,6 +34,8 @@ SHAPES: Final = (
 """(width, height) that are dealt to the pictures in turn: seven aspect ratios, 512 to 1536 px."""
 _FLAT_SHARE = 0.5
 _TEXTURED_LEVELS = 12.0
+_CLOUD_LEVELS, _DETAIL_LEVELS, _COLOUR_LEVELS, _DETAIL_PX = 40.0, 5.0, 12.0, 8.0
+"""Of ``clouds``: standard deviations in levels, and the coarsest detail in px; set to the contrasts stated there."""
 
 
 class ContentClass(StrEnum):
@@ -134,18 +138,30 @@ def drawing(seed: int, size: int = 256) -> RGB8:
 
 
 def clouds(seed: int, width: int = 512, height: int = 512) -> RGB8:
-    """Return colour noise with the 1/f spectrum of photographs (Field 1987), (height, width, 3) uint8."""
+    """Return smooth colour clouds with detail that is calm here and rough there, (height, width, 3) uint8.
+
+    Plain 1/f noise (Field 1987) is equally rough everywhere, 27 levels of local contrast: harder than nearly every
+    photograph. This has 2, 5 and 17 levels at the 10th, 50th and 90th percentile of its area; 40 photographs and 40
+    generated pictures have 1, 4 to 5 and 15 to 20 in the median (measured, contrast as in ``content_class``).
+    """
     rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
-    frequency[0, 0] = np.inf
-    planes = []
-    for spread in (45.0, 12.0, 12.0):
-        phases = np.exp(2j * np.pi * rng.random(frequency.shape))
-        plane = np.fft.irfft2(phases / frequency, s=(height, width))
-        planes.append(plane * (spread / plane.std()))
-    luma, warm, green = planes
+    shape = (height, width)
+    roughness = np.exp(_power_law_noise(rng, shape, 2.0))
+    detail = _power_law_noise(rng, shape, 1.0)
+    detail -= cv2.GaussianBlur(detail, (0, 0), _DETAIL_PX)
+    luma = _CLOUD_LEVELS * _power_law_noise(rng, shape, 2.0)
+    luma += _DETAIL_LEVELS * roughness * (detail / detail.std())
+    warm, green = (_COLOUR_LEVELS * _power_law_noise(rng, shape, 1.5) for _ in range(2))
     rgb = np.stack([128 + luma + warm, 128 + luma + green, 128 + luma - warm], axis=-1)
     return np.asarray(np.clip(np.rint(rgb), 0, 255), dtype=np.uint8)
+
+
+def _power_law_noise(rng: np.random.Generator, shape: tuple[int, int], power: float) -> NDArray[np.float64]:
+    """Return noise of unit standard deviation whose amplitude falls as 1/f ** power."""
+    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :])
+    frequency[0, 0] = np.inf
+    plane = np.fft.irfft2(np.exp(2j * np.pi * rng.random(frequency.shape)) / frequency**power, s=shape)
+    return np.asarray(plane / plane.std())
 
 
 def folder_samples(
@@ -156,8 +172,23 @@ def folder_samples(
     shapes: Sequence[tuple[int, int]] = SHAPES,
     groups: Sequence[str] = (),
 ) -> Iterator[Sample]:
-    """Yield up to ``count`` samples of each folder, the folders in turn, shapes dealt in order."""
-    streams = {f.name: pictures(f, least_side=least_side, groups=groups) for f in folders}
+    """Return up to ``count`` samples of each folder, the folders in turn, shapes dealt in order.
+
+    Raises:
+        RequestError: two folders have one name, by which the report tells them apart.
+    """
+    streams = {f.resolve().name: pictures(f, least_side=least_side, groups=groups) for f in folders}
+    if len(streams) < len(folders):
+        raise RequestError(
+            "Two folders have the same name, by which the report tells them apart.", next_step="Rename one of them."
+        )
+    return _dealt(streams, count, shapes)
+
+
+def _dealt(
+    streams: dict[str, Iterator[tuple[str, Image.Image]]], count: int, shapes: Sequence[tuple[int, int]]
+) -> Iterator[Sample]:
+    """Yield samples of every stream in turn."""
     for index in range(count):
         for source, stream in streams.items():
             entry = next(stream, None)

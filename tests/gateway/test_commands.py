@@ -128,6 +128,22 @@ def test_watermark_there_and_back(home: Path, photo: Path, tmp_path: Path) -> No
     assert code == 1
 
 
+def test_a_marked_copy_keeps_its_transparency(home: Path, tmp_path: Path) -> None:
+    clear, marked = tmp_path / "clear.png", tmp_path / "marked.png"
+    picture = Image.effect_noise((300, 300), 40).convert("RGB")
+    picture.putalpha(Image.linear_gradient("L").resize((300, 300)).point(lambda v: max(v, 100)))
+    picture.save(clear)
+    assert signet(home, "watermark", "embed", clear, marked, "--id", "00112233445566ff")[0] == 0
+    with Image.open(marked) as image:
+        assert image.mode == "RGBA"
+        assert image.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
+    assert signet(home, "watermark", "detect", marked)[1][0]["id"] == "00112233445566ff"
+
+
+def test_confirm_wants_a_whole_id(home: Path, photo: Path) -> None:
+    assert signet(home, "watermark", "confirm", photo, "--id", "zz")[0] == 2
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_mark_in_the_noise_is_written_and_confirmed(

@@ -70,6 +70,24 @@ def test_unknown_attacks_and_folders_are_usage_errors(home: Path) -> None:
     assert (code, answer["error"]) == (2, "invalid_request")
 
 
+def test_a_folder_without_pictures_and_an_output_that_is_a_file_are_usage_errors(home: Path) -> None:
+    (home / "empty").mkdir()
+    code, answer = run(home, "robustness", "run", str(home / "empty"), "--out", str(home / "o"), "--only", "none")
+    assert (code, answer["error"]) == (2, "invalid_request")
+    assert "480 px" in answer["reason"]
+    assert not (home / "o").exists()
+    (home / "file").write_text("x")
+    code, answer = run(home, "robustness", "run", "--out", str(home / "file"), "--only", "none")
+    assert (code, answer["error"]) == (2, "invalid_request")
+
+
+@pytest.mark.slow
+def test_the_quick_run_for_ci_keeps_its_promises_on_computed_pictures(home: Path) -> None:
+    code, answer = run(home, "robustness", "run", "--out", str(home / "o"), "--quick")
+    assert (code, answer["unmet"]) == (0, [])
+    assert answer["report"]["pictures"] == {"clouds": 4}
+
+
 def test_every_attack_is_listed() -> None:
     answer = json.loads(CliRunner().invoke(app, ["robustness", "list", "--json"]).stdout)
     assert [row["id"] for row in answer["attacks"]] == [attack.id for attack in ATTACKS]

@@ -69,10 +69,43 @@ def test_a_run_goes_on_where_it_stopped_even_after_a_torn_line(tmp_path: Path) -
     path = tmp_path / "deep" / "r.jsonl"
     assert len(list(RobustnessRun(CornerCodec(), ATTACKS, results=path).measure(samples(3)))) == 3
     lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[:-1]) + lines[-1][:40] + "\n")
+    path.write_text("".join(lines[:-1]) + lines[-1][:40])  # a crash leaves no line end
     again = RobustnessRun(CornerCodec(), ATTACKS, results=path)
     assert [done.name for done in again.measure(samples(4))] == ["p2", "p3"]
     assert len(read_outcomes(path, again.digest)) == 4
+    assert RobustnessRun(CornerCodec(), ATTACKS, results=path).digest == again.digest
+    assert list(again.measure(samples(4))) == []
+
+
+def test_bits_are_counted_and_older_files_without_them_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    run = RobustnessRun(CornerCodec(), ATTACKS, results=path)
+    (done,) = run.measure(samples(1))
+    wrong = 1 - (int("ff" * 8, 16) ^ int(image_id_for(0), 16)).bit_count() / 64
+    assert {o.attack: o.bit_accuracy for o in done.outcomes} == {
+        "none": 1.0,
+        "mirror": 0.5,
+        "resize 0.75": wrong,
+        "resize 0.5": 0.5,
+        "crop 0.5": 0.5,
+    }
+    header, line = path.read_text().splitlines()
+    row = json.loads(line)
+    for outcome in row["outcomes"]:
+        del outcome["bits"]
+    path.write_text(f"{header}\n{json.dumps(row)}\n")
+    (older,) = read_outcomes(path, run.digest)
+    assert [o.bit_accuracy for o in older.outcomes] == [1.0, 0.5, 0.5, 0.5, 0.5]
+    del row["quality"]["ssim"]
+    path.write_text(f"{header}\n{json.dumps(row)}\n")
+    with pytest.raises(RequestError, match="another form"):
+        read_outcomes(path, run.digest)
+
+
+def test_a_results_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RequestError, match="cannot be used"):
+        RobustnessRun(CornerCodec(), ATTACKS, results=tmp_path / "file" / "r.jsonl")
 
 
 def test_results_of_another_run_are_refused(tmp_path: Path) -> None:
@@ -114,6 +147,8 @@ def test_the_page_names_every_attack_escapes_and_draws_the_curves(report: dict) 
     page = render_html(report)
     assert "<script>" not in page
     assert all(f"<td>{row['id']}</td>" in page for row in report["attacks"])
+    assert "<th>bits right</th>" in page
+    assert "<th>textured</th><th>below 512 px</th>" in page
     assert page.count("<svg") == 1  # resize has two points; the other curves have one
     assert "(below)" in page
 
@@ -132,7 +167,7 @@ def test_a_signed_report_opens_with_the_key_and_with_no_other(report: dict) -> N
     envelope["payload"] = sign_payload_of(sign_report({**report, "wrong_ids": 0}, b"\1" * 32))
     with pytest.raises(VerificationError, match="changed after signing"):
         open_report(json.dumps(envelope), public)
-    for bad in ("", "{}", "[]", '{"payload": 1}', text.replace("robustness+json", "other")):
+    for bad in ("", "{}", "[]", '{"payload": 1}', text.replace("robustness+json", "other"), "[" * 200_000):
         with pytest.raises(RequestError):
             open_report(bad, public)
 

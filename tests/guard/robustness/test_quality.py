@@ -1,14 +1,18 @@
 """Quality figures: known values, order, and agreement with scikit-image."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from guard.errors import RequestError
 from guard.robustness.pixels import noisy
 from guard.robustness.quality import delta_e, flat_areas, measure_quality, psnr_db, ssim
-from guard.robustness.samples import ContentClass, clouds, content_class, drawing
+from guard.robustness.samples import ContentClass, clouds, content_class, drawing, folder_samples
 
 PICTURE = np.ascontiguousarray(data.coffee()[:200, :240])
 
@@ -55,3 +59,18 @@ def test_clouds_have_a_falling_spectrum_and_fill_their_shape() -> None:
     assert sky.shape == (64, 96, 3)
     power = np.abs(np.fft.rfft2(sky[..., 1] - sky[..., 1].mean())) ** 2
     assert power[1:4, 1:4].mean() > 20 * power[20:30, 20:30].mean()
+
+
+def test_clouds_are_as_rough_as_photographs() -> None:
+    assert [content_class(clouds(seed)) for seed in range(4)] == [ContentClass.MIXED] * 4
+
+
+def test_folders_of_one_name_are_refused_because_the_report_could_not_tell_them_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "photos", tmp_path / "b" / "photos"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        Image.fromarray(PICTURE).save(folder / "p.png")
+    with pytest.raises(RequestError, match="same name"):
+        folder_samples(folders, count=1, least_side=64)
+    (sample,) = folder_samples([folders[0] / ".." / "photos"], count=2, least_side=64)
+    assert (sample.source, sample.name, sample.pixels.shape) == ("photos", "p.png", (512, 512, 3))

@@ -80,6 +80,11 @@ class DetectionEngine:
             for d in self._detectors
         ]
 
+    @property
+    def policy_digest(self) -> str:
+        """Return the SHA-256 of the policy file that verdicts are reached by."""
+        return self._digest
+
     def judge(self, upload: Upload, *, families: frozenset[Family] | None = None) -> Examination:
         """Run the enabled detectors on one upload and join their answers.
 

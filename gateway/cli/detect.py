@@ -17,7 +17,7 @@ from detectors.report.as_text import printable, render_text
 from detectors.report.model import Report
 from detectors.verdict import VerdictLevel
 from gateway.cli.detect_bulk import BulkJob, judge_files
-from gateway.cli.detect_output import ResultFile
+from gateway.cli.detect_output import Conditions, ResultFile
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
 from gateway.cli.output import (
     CLEAN,
@@ -79,6 +79,9 @@ def detect(
     with reporting(as_json=as_json), runtime(home, detection_policy=policy) as opened:
         chosen = _families(families)
         files = find_files(paths)
+        conditions = Conditions(
+            policy_digest=opened.engine.policy_digest, families=None if chosen is None else tuple(sorted(chosen))
+        )
         if html is not None:
             if len(files) != 1:
                 raise RequestError("--html takes one file.", next_step="Give a single file, or use --json for many.")
@@ -86,19 +89,30 @@ def detect(
         else:
             job = BulkJob(home=home, policy=policy, families=chosen)
             processes = jobs or ((os.cpu_count() or 1) if len(files) >= MANY_FILES else 1)
-            rows = judge_files(files, job, opened, processes=processes, done=ResultFile.finished(out))
+            rows = judge_files(files, job, opened, processes=processes, done=ResultFile.finished(out, conditions))
         single = full or (len(files) == 1 and not paths[0].is_dir())
-        code = _give_out(rows, total=len(files), out=out, as_json=as_json, full=single)
+        code = _give_out(rows, conditions, total=len(files), out=out, as_json=as_json, full=single)
     raise typer.Exit(code)
 
 
-def _give_out(rows: Iterator[dict[str, Any]], *, total: int, out: Path | None, as_json: bool, full: bool) -> int:
+def _give_out(
+    rows: Iterator[dict[str, Any]],
+    conditions: Conditions,
+    *,
+    total: int,
+    out: Path | None,
+    as_json: bool,
+    full: bool,
+) -> int:
     """Show, print or store every row as it comes; return the exit code of all."""
     codes = set()
     errors = error_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = total < 2 or not errors.is_terminal
-    with ResultFile.opened(out) as table, Progress(*columns, console=errors, transient=True, disable=hidden) as bar:
+    with (
+        ResultFile.opened(out, conditions) as table,
+        Progress(*columns, console=errors, transient=True, disable=hidden) as bar,
+    ):
         task = bar.add_task("Examining", total=total)
         for row in rows:
             codes.add(_code(row))

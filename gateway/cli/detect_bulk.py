@@ -53,7 +53,7 @@ def judge_files(
     """Yield one row a file, in order.
 
     A file with the same bytes as an earlier one gets that one's row, with ``duplicate_of``. Files in ``done`` are not
-    opened again; a file that changed since then must be taken out of the table first.
+    opened again.
 
     Args:
         files: in the order of the rows.

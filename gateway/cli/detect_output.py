@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from gateway.cli.output import json_line
 from guard.errors import ConfigError, RequestError
+from guard.version import __version__
 
 Row = dict[str, Any]
 COLUMNS = (
@@ -22,13 +26,41 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet run a cell. Source: OWASP, CSV injection."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What a run judges by; rows of a run under other conditions are made anew.
+
+    Attributes:
+        policy_digest: of the detection policy.
+        families: chosen families, sorted, or None for all.
+    """
+
+    policy_digest: str
+    families: tuple[str, ...] | None
+
+    def made(self, row: Row) -> bool:
+        """Return whether a row of an earlier run was made under these conditions and its file is as it was then."""
+        expected = (self.policy_digest, __version__, self.stamp(row["path"]))
+        return (row.get("policy_digest"), row.get("signet_version"), row.get("judged")) == expected
+
+    def stamp(self, path: str) -> Row | None:
+        """Return what is kept beside a row to know later whether it still holds; None where there is no file."""
+        try:
+            found = Path(path).stat()
+        except OSError:
+            return None
+        families = None if self.families is None else list(self.families)
+        return {"families": families, "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
+
+
 class ResultFile:
     """Where rows go; ``None`` as path keeps nothing."""
 
-    def __init__(self, path: Path | None, journal: TextIO | None) -> None:
+    def __init__(self, path: Path | None, journal: TextIO | None, conditions: Conditions | None = None) -> None:
         self._path = path
         self._journal = journal
-        self._known = set(self.finished(path))
+        self._conditions = conditions
+        self._known = set(self.finished(path, conditions))
         self._rows = len(self._known)
 
     @staticmethod
@@ -45,24 +77,27 @@ class ResultFile:
         return path if path.suffix == ".jsonl" else path.with_name(path.name + ".journal.jsonl")
 
     @classmethod
-    def finished(cls, path: Path | None) -> dict[str, Row]:
-        """Return the rows of an earlier run by path, without those that had an error; they are tried again."""
+    def finished(cls, path: Path | None, conditions: Conditions | None = None) -> dict[str, Row]:
+        """Return the rows of earlier runs by path that need not be made again.
+
+        Files that had an error are tried again. With ``conditions``, so are files that changed since, and all files
+        when the policy, the families or the version of this program did.
+        """
         if path is None or not cls.journal_of(path).exists():
             return {}
-        found = {}
-        for line in cls.journal_of(path).read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # the last line of a run that was killed may be cut
-                continue
-            if isinstance(row, dict) and "error" not in row and "path" in row:
-                found[row["path"]] = row
+        found: dict[str, Row] = {}
+        with cls.journal_of(path).open(encoding="utf-8", newline="\n") as stream:
+            for row in filter(None, map(_parsed, stream)):  # the last line of a run that was killed may be cut
+                if "error" not in row and (conditions is None or conditions.made(row)):
+                    found[row["path"]] = {key: value for key, value in row.items() if key != "judged"}
+                else:
+                    found.pop(row["path"], None)
         return found
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path | None) -> Iterator[ResultFile]:
-        """Open the table for adding.
+    def opened(cls, path: Path | None, conditions: Conditions | None = None) -> Iterator[ResultFile]:
+        """Open the table for adding; a cut last line of a run that was killed is closed first.
 
         Raises:
             ConfigError: Parquet without pyarrow.
@@ -75,7 +110,9 @@ class ResultFile:
             _parquet()
         try:
             with cls.journal_of(path).open("a", encoding="utf-8") as journal:
-                yield cls(path, journal)
+                if _cut(cls.journal_of(path)):
+                    journal.write("\n")
+                yield cls(path, journal, conditions)
         except OSError as exc:
             raise RequestError(
                 f"{path} cannot be written: {exc.strerror}.", next_step="Choose another folder."
@@ -85,7 +122,9 @@ class ResultFile:
         """Keep one row; a row of an earlier run is there already."""
         if self._journal is None or row["path"] in self._known:
             return
-        self._journal.write(json.dumps(row, ensure_ascii=False) + "\n")
+        if self._conditions is not None and "error" not in row:
+            row = {**row, "judged": self._conditions.stamp(row["path"])}
+        self._journal.write(json_line(row))
         self._journal.flush()
         self._rows += 1
 
@@ -139,15 +178,28 @@ class ResultFile:
 
 def flat(row: Row) -> dict[str, str | float | int | None]:
     """Return a row with one value a column: reasons joined, generator as JSON."""
-    found = {name: row.get(name) for name in COLUMNS}
+    found = {name: _encodable(row.get(name)) for name in COLUMNS}
     found["reasons"] = " | ".join(part["text"] for part in row.get("reasons", ())) or None
     found["generator"] = json.dumps(row["generator"]) if row.get("generator") else None
     return found
 
 
+def _encodable(value: Any) -> Any:
+    """Return text with the undecodable bytes of a file name as escapes; tables hold UTF-8 only."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
 def _inert(value: str | float | int | None) -> str | float | int | None:
     """Return text that no spreadsheet takes for a formula: file names and metadata are untrusted."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _cut(journal: Path) -> bool:
+    """Return whether the last line of a journal has no end."""
+    with journal.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - 1, 0))
+        return stream.read(1) not in (b"", b"\n")
 
 
 def _parsed(line: str) -> Row | None:

@@ -36,9 +36,19 @@ def error_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def json_line(row: dict[str, Any]) -> str:
+    """Return one JSON document on one line that is valid UTF-8, also for file names that are not."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # Python carries undecodable bytes of a file name as lone surrogates
+        text = json.dumps(row, allow_nan=False)
+    return text + "\n"
+
+
 def emit(row: dict[str, Any]) -> None:
     """Print one JSON document on one line."""
-    sys.stdout.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json_line(row))
     sys.stdout.flush()
 
 
@@ -107,7 +117,7 @@ def read_file(path: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as exc:
-        raise MediaError(f"{path} cannot be read: {exc.strerror}.") from exc
+        raise MediaError(f"{path} cannot be read: {exc.strerror}.", next_step="Check the path and its rights.") from exc
 
 
 def make_folder(path: Path) -> None:

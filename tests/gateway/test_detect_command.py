@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -65,10 +66,14 @@ def test_a_folder_is_judged_once_and_goes_on(folder: Path, tmp_path: Path) -> No
     assert {item["family"] for item in rows["0.png"]["evidence"]} == {"statistical", "learned"}
     with out.open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 5
-    (folder / "0.png").write_bytes(b"changed, but already judged")
+    before = (folder / "0.png").stat()
+    (folder / "0.png").write_bytes(bytes(before.st_size))  # as long and as old as before: not opened again
+    os.utime(folder / "0.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (folder / "2.png").write_bytes(b"changed since it was judged")
     _, again = invoke("detect", folder, *PIXELS, "--home", home, "--out", out, "--json")
     kept = {Path(row["path"]).name: row for row in map(json.loads, again.splitlines())}
     assert kept["0.png"]["llr_nats"] == rows["0.png"]["llr_nats"]
+    assert kept["2.png"]["error"]
 
 
 def test_a_page_shows_what_the_pixel_detectors_saw(folder: Path, tmp_path: Path) -> None:

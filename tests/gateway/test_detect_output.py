@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.detect_output import COLUMNS, ResultFile, flat
+from gateway.cli.detect_output import COLUMNS, Conditions, ResultFile, flat
 from guard.errors import RequestError
+from guard.version import __version__
 
 
 def row(path: str, **more: Any) -> dict[str, Any]:
@@ -83,3 +84,62 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
 
 def test_a_flat_row_has_every_column() -> None:
     assert set(flat({"path": "a", "error": "x", "reason": "y"})) == set(COLUMNS)
+
+
+def conditions(digest: str = "d1", families: tuple[str, ...] | None = None) -> Conditions:
+    return Conditions(policy_digest=digest, families=families)
+
+
+def judged_table(tmp_path: Path, made: Conditions) -> tuple[Path, Path]:
+    picture, path = tmp_path / "a.png", tmp_path / "v.csv"
+    picture.write_bytes(b"one")
+    with ResultFile.opened(path, made) as table:
+        table.add(row(str(picture), policy_digest="d1", signet_version=__version__))
+        table.close()
+    return picture, path
+
+
+def test_a_row_holds_while_file_policy_and_families_are_the_same(tmp_path: Path) -> None:
+    picture, path = judged_table(tmp_path, conditions())
+    assert list(ResultFile.finished(path, conditions())) == [str(picture)]
+    assert "judged" not in ResultFile.finished(path, conditions())[str(picture)]
+    assert not ResultFile.finished(path, conditions("d2"))
+    assert not ResultFile.finished(path, conditions(families=("metadata",)))
+
+
+def test_a_file_that_changed_is_judged_again_and_its_last_row_counts(tmp_path: Path) -> None:
+    picture, path = judged_table(tmp_path, conditions())
+    picture.write_bytes(b"another")
+    assert not ResultFile.finished(path, conditions())
+    with ResultFile.opened(path, conditions()) as table:
+        table.add(row(str(picture), verdict="LIKELY_AI", policy_digest="d1", signet_version=__version__))
+        table.close()
+    with path.open(newline="") as stream:
+        assert [r["verdict"] for r in csv.DictReader(stream)] == ["LIKELY_AI"]
+    assert ResultFile.finished(path, conditions())[str(picture)]["verdict"] == "LIKELY_AI"
+
+
+def test_a_row_of_another_version_is_made_again(tmp_path: Path) -> None:
+    picture, path = judged_table(tmp_path, conditions())
+    with ResultFile.opened(path, conditions()) as table:
+        assert table.close() == 1
+    text = ResultFile.journal_of(path).read_text().replace(f'"{__version__}"', '"0.0.0"')
+    ResultFile.journal_of(path).write_text(text)
+    assert str(picture) not in ResultFile.finished(path, conditions())
+
+
+def test_the_first_row_after_a_cut_line_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_text('{"path": "cut')
+    written(path, [row("a.png"), row("b.png")])
+    assert set(ResultFile.finished(path)) == {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_a_file_name_that_is_not_utf8_stops_nothing(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"v.{ending}"
+    name = b"bad\xff.jpg".decode(errors="surrogateescape")
+    written(path, [row(name), row("after.png")])
+    assert set(ResultFile.finished(path)) == {name, "after.png"}
+    assert "after.png" in path.read_text(encoding="utf-8")
+    assert flat(row(name))["path"] == "bad\\udcff.jpg"

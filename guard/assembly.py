@@ -48,6 +48,7 @@ from guard.signing.request import SigningParts
 from guard.stages import Stages
 from guard.watermark.codec import LatticeWatermarker
 from guard.watermark.invisible_watermark import InvisibleWatermarkReader
+from guard.watermark.key_schedule import FIRST_KEY, KeyName
 from guard.watermark.latent import LatentMark
 
 LEDGER_ORIGIN = "signet-gateway/ledger"
@@ -179,8 +180,14 @@ class Core:
 
     @cached_property
     def watermarker(self) -> LatticeWatermarker:
-        """Return the mark codec. Raises KeyMaterialError without keys."""
-        return LatticeWatermarker(self.keys.watermark_master_key)
+        """Return the mark codec: writes this period's key, reads the earlier ones, too. Raises KeyMaterialError."""
+        earlier = [name.strip() for name in self.settings.watermark_old_periods.split(",") if name.strip()]
+        return LatticeWatermarker(
+            self.keys.watermark_master_key,
+            period=self.settings.watermark_period,
+            tenant=FIRST_KEY.tenant,
+            pool=[*(KeyName(tenant=FIRST_KEY.tenant, period=name) for name in earlier), FIRST_KEY],
+        )
 
     @cached_property
     def latent_mark(self) -> LatentMark:

@@ -18,6 +18,7 @@ from guard.tenant import TENANT_PATTERN
 
 PREFIX = "SIGNET_"
 """Start of every environment variable that is a setting."""
+_PERIOD = r"[A-Za-z0-9._-]{1,32}"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -63,6 +64,14 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="File with API keys; without it only loopback is served.")
     public_resolution: bool = Field(False, description="Answer C2PA soft-binding queries of callers without a key.")
     latent_mark: bool = Field(False, description="Put the id into the noise that pictures grow from (UNet models).")
+    watermark_period: str = Field(
+        "1", pattern=f"^{_PERIOD}$", description="Whose watermark key is written, such as 2026-11; change it monthly."
+    )
+    watermark_old_periods: str = Field(
+        "",
+        pattern=f"^({_PERIOD}( *, *{_PERIOD}){{0,61}})?$",
+        description="Earlier periods, comma-separated, whose marks are still read; those of period 1 always are.",
+    )
     mark_over_foreign: bool = Field(False, description="Also mark pictures that carry another maker's watermark.")
     manifest_prompts: bool = Field(False, description="Put prompts into manifests, where everybody can read them.")
     manifest_thumbnails: bool = Field(False, description="Put thumbnails into manifests: ten times slower.")

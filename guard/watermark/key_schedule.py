@@ -29,6 +29,10 @@ class KeyName:
     period: str
 
 
+FIRST_KEY = KeyName(tenant="local", period="1")
+"""What an installation writes with until it names a period; always read, so that no early mark is lost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySchedule:
     """The derived root of all mark keys (32 bytes, never printed)."""

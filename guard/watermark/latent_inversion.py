@@ -49,7 +49,7 @@ def inverted_latent(pipeline: Any, pixels: RGB8, *, steps: int = 20) -> NDArray[
     scheduler = DDIMInverseScheduler.from_config(pipeline.scheduler.config)
     scheduler.set_timesteps(steps)
     with torch.no_grad():
-        whole = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+        whole = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
         picture = whole.to(vae.device, vae.dtype) / 127.5 - 1
         shift = getattr(vae.config, "shift_factor", None) or 0.0
         latent = (vae.encode(picture).latent_dist.mode() - shift) * vae.config.scaling_factor

@@ -18,7 +18,10 @@ from guard.credentials import CredentialState
 from guard.errors import ConfigError, KeyMaterialError, PluginError, PolicyError
 from guard.policy.load import load_named, load_policy
 from guard.provenance.dev_ca import init_development_keys
+from guard.records import ImageID
+from guard.robustness.samples import clouds
 from guard.settings import load_settings
+from guard.watermark.codec import LatticeWatermarker
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 
@@ -63,6 +66,31 @@ def test_a_checker_that_is_not_there_stops_the_start(tmp_path: Path, core: Core)
 def test_no_image_checker_at_all_is_no_policy(tmp_path: Path) -> None:
     with pytest.raises(PolicyError):
         load_policy(changed_policy(tmp_path, image=[]))
+
+
+def test_a_new_period_writes_with_another_key_and_reads_what_is_listed(tmp_path: Path) -> None:
+    init_development_keys(tmp_path / "keys", now=datetime.now(UTC))
+    picture, image_id = clouds(3), ImageID("00112233445566ff")
+
+    def opened(**settings: str) -> LatticeWatermarker:
+        core = build_core(load_settings(home=tmp_path, **settings))
+        try:
+            return core.watermarker
+        finally:
+            core.close()
+
+    first, november = opened(), opened(watermark_period="2026-11")
+    december = opened(watermark_period="2026-12", watermark_old_periods="2026-10, 2026-11")
+    marked = {codec: codec.embed(picture, image_id) for codec in (first, november, december)}
+    assert [december.detect(m).image_id for m in marked.values()] == [image_id] * 3
+    assert [november.detect(m).image_id for m in marked.values()] == [image_id, image_id, None]
+    assert [first.detect(m).image_id for m in marked.values()] == [image_id, None, None]
+
+
+@pytest.mark.parametrize("wrong", ["2026-11;2026-12", ",", "a,,b", "x" * 33, ",".join("p" * 63)])
+def test_periods_in_another_form_stop_the_start(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ConfigError, match="SIGNET_WATERMARK_OLD_PERIODS"):
+        load_settings(home=tmp_path, watermark_old_periods=wrong)
 
 
 def test_without_keys_reading_works_and_the_rest_says_how_to_make_them(tmp_path: Path) -> None:

@@ -50,6 +50,12 @@ LEET: Final = MappingProxyType(
 LEET_L: Final = MappingProxyType(dict(LEET) | {"1": "l", "|": "l", "!": "l"})
 """The same with the other reading of 1, | and !."""
 
+LEET_SHAPES: Final = MappingProxyType(
+    {"()": "o", "[]": "o", "<>": "o", "|>": "p", "|)": "d", "|<": "k", "|3": "b", "><": "x", "}{": "h", "|-|": "h"}
+    | {"/\\": "a", "\\/": "v", "|\\|": "n", "/\\/": "n", "|_|": "u", "(_)": "u", "|\\/|": "m", "\\/\\/": "w", "|2": "r"}
+)
+"""Several characters drawn as one letter; read so only where they touch a letter."""
+
 EMOJI_WORDS: Final = MappingProxyType(
     {
         "🔞": "nsfw",

@@ -6,6 +6,8 @@
                prompt-weighting syntax -> spaces: "(word:1.4)", "[a|b]", "{a|b}", "<lora:name:0.8>"
     readings   look-alike letters; letters spaced out; punctuation inside words; leetspeak; letters repeated
 
+    written_out.py   escapes, base64, ROT13 and other codes; "RedHouse" as two words
+
 The first view is the plain folded text; further ones exist only where a reading differs. ``canonical(text)`` is the
 single reading that the learned model sees. Weights are never a way out: a word counts whatever its weight is.
 """
@@ -19,7 +21,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mode
 
-from guard.prompt_check.confusables import EMOJI_WORDS, ENCLOSED_LETTERS, LATIN_OF, LEET, LEET_L
+from guard.prompt_check.confusables import EMOJI_WORDS, ENCLOSED_LETTERS, LATIN_OF, LEET, LEET_L, LEET_SHAPES
+from guard.prompt_check.written_out import camel_split, written_out
 
 MAX_VIEWS = 12
 """Most readings of one text: each disguise at most doubles them, ordinary text has one or two (measured)."""
@@ -33,7 +36,9 @@ r"""Vowel signs and other marks of Arabic, the Indic scripts and Thai: parts of 
 WORD_PATTERN = rf"[\w{_MARKS}]+"
 """A word in any script; without the marks, Hindi words fall apart into consonants that match anything."""
 _SPACED = re.compile(rf"(?<![\w{_MARKS}])\w(?:[^\w\n{_MARKS}]{{1,3}}\w){{2,}}(?![\w{_MARKS}])")
-_INSIDE = re.compile(rf"(?<=\w)[^\w\s{_MARKS}]+(?:[ ]{{2,}}[^\w\s{_MARKS}]*)?(?=\w)")
+_INSIDE = re.compile(rf"(?<=\w)(?: {{2,}}(?=[)\]}}>]))?[^\w\s{_MARKS}]+(?:[ ]{{2,}}[^\w\s{_MARKS}]*)?(?=\w)")
+"""Punctuation between letters, also with a weight that became spaces: "(wo:1.2)(rd:1.3)"."""
+_SHAPE = re.compile("|".join(re.escape(shape) for shape in sorted(LEET_SHAPES, key=len, reverse=True)))
 _TAG = re.compile(r"</?[a-z][a-z0-9]{0,9}/?>")
 """An HTML or XML tag without attributes; ``<lora:name:1>`` is none."""
 _LEET_WORD = re.compile(r"[a-z0-9@$!|€£¡§¢+]+")
@@ -59,8 +64,7 @@ class View:
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the range of the original text behind ``text[start:end]``; end > start."""
-        pieces = self.origin[start:end]
-        return min(piece[0] for piece in pieces), max(piece[1] for piece in pieces)
+        return _span_of(self.origin[start:end])
 
     def keep(self, positions: list[int], dense: tuple[tuple[int, int], ...] = ()) -> View:
         """Return the view that holds only the characters at these positions."""
@@ -134,6 +138,22 @@ def _latin(view: View) -> View:
     return view.with_text(_WORD.sub(read, view.text))
 
 
+def _shaped(view: View) -> View:
+    """Read letters drawn with several characters, "|>" for p, where they touch a letter."""
+    pieces: list[tuple[str, tuple[int, int]]] = []
+    last = 0
+    for match in _SHAPE.finditer(view.text):
+        start, end = match.span()
+        if view.text[max(start - 1, 0) : start].isalpha() or view.text[end : end + 1].isalpha():
+            pieces += zip(view.text[last:start], view.origin[last:start], strict=True)
+            pieces.append((LEET_SHAPES[match[0]], view.span(start, end)))
+            last = end
+    if not pieces:
+        return view
+    pieces += zip(view.text[last:], view.origin[last:], strict=True)
+    return View("".join([p[0] for p in pieces]), tuple([p[1] for p in pieces]))
+
+
 def _unspaced(view: View) -> View:
     """Join letters that are written one by one; a wider gap than usual, or a space among dots, ends a word."""
     positions: list[int] = []
@@ -201,7 +221,7 @@ def _squeezed(keep: int) -> Callable[[View], View]:
 
 
 _READERS: tuple[tuple[Callable[[View], View], ...], ...] = (
-    (_latin,),
+    (_latin, _shaped),
     (_unspaced, _glued),
     (_unleet(LEET), _unleet(LEET_L)),
     (_squeezed(1), _squeezed(2)),
@@ -209,15 +229,31 @@ _READERS: tuple[tuple[Callable[[View], View], ...], ...] = (
 
 
 def views(text: str) -> tuple[View, ...]:
-    """Return the distinct readings of a text, the plain one first; at most MAX_VIEWS."""
-    found = {(first := fold(text)).text: first}
+    """Return the distinct readings of a text, the plain one first; at most MAX_VIEWS of each way to write it out."""
+    found = _readings(fold(text))
+    for written in (written_out(text), camel_split(text)):
+        if written is not None:
+            plain, origin = written
+            folded = fold(plain)
+            spans = tuple([_span_of(origin[start:end]) for start, end in folded.origin])
+            found |= _readings(View(folded.text, spans))
+    return tuple(found.values())
+
+
+def _span_of(pieces: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    return min(piece[0] for piece in pieces), max(piece[1] for piece in pieces)
+
+
+def _readings(first: View) -> dict[str, View]:
+    """Return the readings of one folded text by their text."""
+    found = {first.text: first}
     for readers in _READERS:
         for view in list(found.values()):
             for reader in readers:
                 reading = reader(view)
                 if len(found) < MAX_VIEWS:
                     found.setdefault(reading.text, reading)
-    return tuple(found.values())
+    return found
 
 
 def canonical(text: str) -> View:

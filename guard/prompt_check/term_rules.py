@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from guard.prompt_check.interfaces import TextFindings
@@ -34,6 +35,12 @@ MIN_INNER_CHARS = 6
 """Shortest term looked for in the middle of such letters: "illustration" holds a term of four."""
 MAX_SPANS = 20
 """Most spans reported for one rule."""
+MIN_CODED_CHARS = 5
+"""Shortest term looked for backwards, in ROT13 and cut in two; shorter ones are other words then ("lana", "part y")."""
+_SMALL_WORDS = frozenset(("a", "s", "i", "in", "is", "as", "an", "at", "it", "on", "of", "us", "up", "or", "to", "the"))
+"""No halves of cut words: "a hero in", "a pen is"."""
+_ROT13 = str.maketrans({chr(97 + i): chr(97 + (i + 13) % 26) for i in range(26)})
+_DOUBLED = re.compile(r"([a-z])\1")
 _WORDS = re.compile(WORD_PATTERN)
 _MASKED = re.compile(r"(?<![\w*#])(?=[a-z*#]{4,24}(?![\w*#]))[a-z]+[*#]+[a-z*#]*[a-z](?![\w*#])")
 
@@ -154,12 +161,14 @@ def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]
     text = view.text
     words = [(match[0], match.start(), match.end()) for match in _WORDS.finditer(text)]
     for index, (word, start, end) in enumerate(words):
-        for name in terms.single.get(word, ()):
-            yield name, start, end
+        for spelling in _spellings(word):
+            for name in terms.single.get(spelling, ()):
+                yield name, start, end
         for phrase, name in terms.multiple.get(word, ()):
             following = words[index : index + len(phrase)]
             if len(following) == len(phrase) and all(w[0] == p for w, p in zip(following, phrase, strict=True)):
                 yield name, start, following[-1][2]
+    yield from _cut(terms, text, words)
     for pattern, name in terms.patterns:
         for match in pattern.finditer(text):
             if match.end() > match.start():
@@ -174,6 +183,26 @@ def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]
         yield from _inside(terms, text, low, high)
     if "*" in text or "#" in text:
         yield from _masked(terms, text)
+
+
+def _spellings(word: str) -> set[str]:
+    """Return a word, and it without digits around it, with one doubled letter single, in ROT13 and backwards."""
+    found = {word}
+    if len(word) >= MIN_DENSE_CHARS and word.isascii():
+        single = [word[: match.start()] + word[match.start() + 1 :] for match in _DOUBLED.finditer(word)]
+        found |= {s for s in (word.strip("0123456789"), *single) if len(s) >= MIN_DENSE_CHARS}
+        if len(word) >= MIN_CODED_CHARS:
+            found |= {word[::-1], word.translate(_ROT13)}
+    return found
+
+
+def _cut(terms: CompiledTerms, text: str, words: Sequence[tuple[str, int, int]]) -> Iterable[tuple[str, int, int]]:
+    """Yield terms cut in two by a space, a line end, the word BREAK or signs: "wo rd", "wo" + "rd"."""
+    kept = [word for word in words if word[0] != "break"]
+    for (left, start, _), (right, _, end) in pairwise(kept):
+        if len(left) + len(right) >= MIN_CODED_CHARS and left not in _SMALL_WORDS and right not in _SMALL_WORDS:
+            for name in terms.single.get(left + right, ()):
+                yield name, start, end
 
 
 def _inside(terms: CompiledTerms, text: str, low: int, high: int) -> Iterable[tuple[str, int, int]]:

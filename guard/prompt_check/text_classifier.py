@@ -27,6 +27,7 @@ from guard.prompt_check.hashed_ngrams import FEATURES_VERSION, blocks
 from guard.prompt_check.interfaces import TextFindings
 from guard.prompt_check.normalise import turns_weights_around
 from guard.prompt_check.wordpiece import pieces
+from guard.prompt_check.written_out import written_out
 from guard.records import AdmittedRequest, Finding, TextSpan
 from guard.weights import content_digest, read_digests, verify_folder
 
@@ -136,6 +137,9 @@ class TextClassifier:
             if away or not text.strip():
                 continue
             scores = self.score(text)
+            if (plain := written_out(text)) is not None:  # base64, ROT13 and other codes: what they say counts as well
+                decoded = replace(self.score(plain[0]), start=0, end=len(text))
+                scores = max(scores, decoded, key=lambda one: one.violating)
             probability = max(probability, scores.violating)
             for finding in self._findings(field, text, scores):
                 known = worst.get(finding.category)

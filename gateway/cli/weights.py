@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from detectors.pretrained.assembly import detector_id
 from detectors.pretrained.catalogue import CATALOGUE, HUB_URL, Entry, Kind, entry_of
@@ -49,7 +49,7 @@ def list_weights(home: HomeOption = None, as_json: JSONOption = False) -> None:
     if as_json:
         emit({"weights": rows})
     else:
-        table = Table("id", "what", "licence", "size", "installed", "in a policy", "calibrated")
+        table = Table(Column("id", no_wrap=True), "what", "licence", "size", "installed", "in a policy", "calibrated")
         for row in rows:
             size = _megabytes(row["bytes"]) if row["bytes"] else f"< {_megabytes(row['max_bytes'])}"
             installed = f"{row['installed']['date']} ({row['installed']['pinned_by']})" if row["installed"] else "-"

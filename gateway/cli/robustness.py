@@ -18,6 +18,7 @@ from guard.errors import RequestError
 from guard.robustness.attack import Attack
 from guard.robustness.catalogue import ATTACKS, choose
 from guard.robustness.envelope import open_report, sign_report
+from guard.robustness.forgery import marked_again
 from guard.robustness.measure import PictureOutcome, RobustnessRun, read_outcomes
 from guard.robustness.regeneration import regeneration_attacks
 from guard.robustness.report import build_report, unmet
@@ -25,9 +26,12 @@ from guard.robustness.report_html import render_html
 from guard.robustness.report_pdf import render_pdf
 from guard.robustness.samples import Sample, cloud_samples, folder_samples, pictures
 from guard.version import __version__
+from guard.watermark.codec import LatticeWatermarker
 
 app = typer.Typer(no_args_is_help=True, help="Measure what the invisible watermark survives; signed reports.")
 _QUICK_PICTURES = 4
+_OTHER_OPERATOR = b"\x07" * 32
+"""Watermark key of an operator who does not exist."""
 _RESULTS, _SIGNED, _PAGE, _PDF = "results.jsonl", "report.json", "report.html", "report.pdf"
 FoldersArgument = Annotated[
     list[Path] | None, typer.Argument(metavar="[FOLDERS]", help="Folders with pictures; none: computed ones.")
@@ -39,15 +43,16 @@ OutOption = Annotated[Path, typer.Option("--out", help="Folder for results and r
 def list_(as_json: JSONOption = False) -> None:
     """Show every attack with its family and what is promised."""
     with reporting(as_json=as_json):
+        attacks = _catalogue()
         rows = [
             {"id": a.id, "family": a.family.value, "required": a.required, "curve": a.curve, "quick": a.quick}
-            for a in ATTACKS
+            for a in attacks
         ]
         if as_json:
             emit({"attacks": rows})
             return
         table = Table("Attack", "Family", "Required")
-        for attack in ATTACKS:
+        for attack in attacks:
             table.add_row(attack.id, attack.family.value, "" if attack.required is None else f"{attack.required:.0%}")
         console().print(table)
 
@@ -68,7 +73,7 @@ def run(
     """Mark pictures, attack them, read them back, and write a signed report. Exit code 1 when a promise is not kept."""
     with reporting(as_json=as_json), runtime(home) as opened:
         codec = opened.core.watermarker
-        attacks = choose(ATTACKS, quick=quick, only=only or ())
+        attacks = choose(_catalogue(), quick=quick, only=only or ())
         if vae is not None:
             attacks += regeneration_attacks(vae)
         wanted = min(count, _QUICK_PICTURES) if quick else count
@@ -94,6 +99,11 @@ def verify(
         public = _public_key(key) if key is not None else opened.core.keys.ledger_public_key
         report = open_report(read_file(path).decode("utf-8", errors="replace"), public)
     _shown(report, path.parent, as_json=as_json)
+
+
+def _catalogue() -> tuple[Attack, ...]:
+    """Return every attack that needs no weights, with another operator's mark over ours."""
+    return (*ATTACKS, marked_again(LatticeWatermarker(_OTHER_OPERATOR)))
 
 
 def _samples(folders: Sequence[Path], count: int, least_side: int) -> Iterator[Sample]:

@@ -17,6 +17,7 @@ from guard.errors import RequestError
 from guard.fingerprint import Match, compare
 from guard.interfaces import Watermarker
 from guard.records import RGB8, Fingerprints, ImageID
+from guard.robustness.attack import Attack, AttackFamily
 from guard.robustness.pixels import clipped
 
 
@@ -95,6 +96,17 @@ def confirmed_anyway(original: Fingerprints, pictures: Sequence[RGB8]) -> int:
     The strongest forger - one who holds the key - is stopped by nothing else, so this is the rate that counts.
     """
     return sum(compare(original, pixels, None).match is Match.CONFIRMED for pixels in pictures)
+
+
+def marked_again(codec: Watermarker) -> Attack:
+    """Return the attack of another operator who marks a marked picture with a key of their own."""
+    other = ImageID("0123456789abcdef")
+    return Attack(
+        id="marked by another operator",
+        family=AttackFamily.ADVERSARIAL,
+        change=lambda x, _: codec.embed(x, other) if min(x.shape[:2]) >= codec.min_side else x,
+        quick=True,
+    )
 
 
 def marked_twice(codec: Watermarker, pixels: RGB8, first: ImageID, second: ImageID) -> ImageID | None:

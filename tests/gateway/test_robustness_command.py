@@ -90,7 +90,18 @@ def test_the_quick_run_for_ci_keeps_its_promises_on_computed_pictures(home: Path
 
 def test_every_attack_is_listed() -> None:
     answer = json.loads(CliRunner().invoke(app, ["robustness", "list", "--json"]).stdout)
-    assert [row["id"] for row in answer["attacks"]] == [attack.id for attack in ATTACKS]
+    assert [row["id"] for row in answer["attacks"]] == [
+        *[attack.id for attack in ATTACKS],
+        "marked by another operator",
+    ]
+
+
+def test_another_operators_mark_over_ours_leaves_ours_readable(home: Path) -> None:
+    only = ("--only", "marked by another operator")
+    code, answer = run(home, "robustness", "run", "--out", str(home / "o"), *only, "--count", "2")
+    assert code == 0
+    (row,) = answer["report"]["attacks"]
+    assert (row["family"], row["all"]["exact"]) == ("adversarial", 2)
 
 
 def test_the_canary_passes_with_fresh_keys(home: Path) -> None:

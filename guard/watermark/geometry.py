@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from guard.watermark.lattice import R_MAX, R_MIN, Lattice
 from guard.watermark.spectrum import BINS, SIZE, Spectrum
 
-SCALE_MIN = 0.55
+SCALE_MIN = 0.45
 SCALE_MAX = 3.3
-"""Size of the pattern in the picture's canonical frame: 0.5 = pasted on a canvas twice as wide, 3 = a third is left."""
+"""Size of the pattern in the picture's canonical frame: 0.45 = on a canvas 2.2 times as wide, 3 = a third is left."""
 _LOG_STEP = 0.005
 _ANGLES = 600
 """Cells of the log-polar map: 0.5 % of scale, 0.3 degrees."""

@@ -70,6 +70,7 @@ ATTACKS = {
     "grey": lambda x: np.repeat(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2),
     "stretched": lambda x: p.resized(x, 1.0, 0.8),
     "squeezed": lambda x: p.resized(x, 0.75, 1.0),
+    "on a wide canvas": lambda x: cv2.copyMakeBorder(x, 200, 312, 300, 212, cv2.BORDER_CONSTANT, value=(235, 235, 235)),
 }
 
 

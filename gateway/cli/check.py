@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from detectors.report.as_text import printable
 from gateway.cli.options import HomeOption, JSONOption, LocaleOption, PathsArgument, runtime
 from gateway.cli.output import CLEAN, FINDING, NOT_EXAMINED, console, emit, error_row, for_each_file, reporting
-from guard.admission import MAX_PROMPT_CHARS
+from gateway.cli.prompt_rows import PromptRow, prompt_row
 from guard.assembly import build_image_checkers, build_prompt_checkers
 from guard.errors import GuardError, RequestError
 from guard.policy.load import load_named
@@ -31,6 +30,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "check-prompt",
         epilog="Examples:\n\n  signet check-prompt 'a lighthouse at dawn'\n\n"
+        "  signet check-prompt 'a lighthouse' --negative 'people, text' --prompt-2 'oil painting'\n\n"
         "  signet check-prompt --file prompts.jsonl --json > decisions.jsonl",
     )(check_prompt)
     app.command("check-image", epilog="Example:\n\n  signet check-image upload.png --json")(check_image)
@@ -43,8 +43,15 @@ def _settings(policy: str | None) -> Settings:
 def check_prompt(
     text: Annotated[str | None, typer.Argument(help="The text to check.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="JSON Lines with a `text` key, answered in order; - reads stdin.")
+        Path | None,
+        typer.Option(
+            "--file",
+            help="JSON Lines: text, optional prompt_2, negative, guidance; answered in order; - reads stdin.",
+        ),
     ] = None,
+    prompt_2: Annotated[str, typer.Option("--prompt-2", help="Text for a second text encoder.")] = "",
+    negative: Annotated[str, typer.Option("--negative", help="The negative prompt.")] = "",
+    guidance: Annotated[float | None, typer.Option("--guidance", help="Below 1 the negative prompt counts.")] = None,
     policy: PolicyOption = None,
     locale: LocaleOption = "",
     as_json: JSONOption = False,
@@ -61,12 +68,16 @@ def check_prompt(
         loaded = load_named(settings.policies, settings.generation_policy)
         checkers = build_prompt_checkers(loaded, terms=settings.policies / "terms")
         decider = loaded.for_caller(tenant=settings.tenant, locale=locale)
-        texts = [text] if text is not None else _read_lines(file or Path("-"))
-        for item in texts:
+        if file is not None and (prompt_2 or negative or guidance is not None):
+            raise RequestError("With --file the other texts are keys of its lines.", next_step="Leave the options out.")
+        given = {"text": text, "prompt_2": prompt_2, "negative": negative, "guidance": guidance}
+        rows = [prompt_row(given, where="The request")] if text is not None else _read_lines(file or Path("-"))
+        for item in rows:
             try:
                 if isinstance(item, GuardError):
                     raise item
-                row = examine_text(_checked(item), checkers=checkers, policy=decider).as_json()
+                texts = item.checked()
+                row = examine_text(texts.text, checkers=checkers, policy=decider, **texts.rest()).as_json()
                 codes.append(FINDING if row["decision"] in _WITHHELD else CLEAN)
             except GuardError as error:
                 row = error_row(error)
@@ -75,16 +86,8 @@ def check_prompt(
     raise typer.Exit(FINDING if FINDING in codes else max(codes))
 
 
-def _checked(text: str) -> str:
-    if not text.strip():
-        raise RequestError("The text is empty.", next_step="Give a text to check.")
-    if len(text) > MAX_PROMPT_CHARS:
-        raise RequestError(f"The text has {len(text)} characters; at most {MAX_PROMPT_CHARS} are accepted.")
-    return text
-
-
-def _read_lines(file: Path) -> Iterator[str | RequestError]:
-    """Yield the text of each line, or the error of a line that has none."""
+def _read_lines(file: Path) -> Iterator[PromptRow | RequestError]:
+    """Yield each line, or the error of one that cannot be used."""
     try:
         stream = sys.stdin.buffer if str(file) == "-" else file.open("rb")
     except OSError as exc:
@@ -94,13 +97,9 @@ def _read_lines(file: Path) -> Iterator[str | RequestError]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.decode())
-            except ValueError:  # not UTF-8, or not JSON
-                row = None
-            if isinstance(row, dict) and isinstance(row.get("text"), str):
-                yield row["text"]
-            else:
-                yield RequestError(f"Line {number} is not a JSON object with a `text` key.")
+                yield prompt_row(line, where=f"Line {number}")
+            except RequestError as error:
+                yield error
 
 
 def _show(row: dict[str, Any]) -> None:

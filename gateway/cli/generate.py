@@ -57,6 +57,7 @@ def generate(
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed and prompt give the same pixels.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Id of a configured model.")] = None,
     policy: Annotated[str | None, typer.Option("--policy", help="Id of a generation policy.")] = None,
+    prompt_2: Annotated[str, typer.Option("--prompt-2", help="For a second text encoder (SDXL, SD3, FLUX).")] = "",
     negative: Annotated[str, typer.Option("--negative", help="What to avoid; checked too.")] = "",
     source: Annotated[Path | None, typer.Option("--source", help="Start from this picture.")] = None,
     mask: Annotated[Path | None, typer.Option("--mask", help="With --source: white is repainted.")] = None,
@@ -76,6 +77,7 @@ def generate(
     with reporting(as_json=as_json), runtime(home, generation_policy=policy) as opened:
         request = GenerationRequest(
             prompt=prompt,
+            prompt_2=prompt_2,
             negative_prompt=negative,
             operation=_operation(source, mask),
             **_pictures(source, mask, opened),

@@ -13,6 +13,7 @@ import typer
 from detectors.policy import load_detection_policy
 from gateway.cli.options import JSONOption
 from gateway.cli.output import CLEAN, FINDING, USAGE, console, emit, reporting
+from gateway.cli.prompt_rows import prompt_row
 from guard.assembly import build_prompt_checkers
 from guard.errors import GuardError, RequestError
 from guard.policy.compare import OptionChange, checker_options, compare, relation, term_lists
@@ -160,7 +161,7 @@ def _in_words(change: OptionChange) -> str:
 def try_policy(
     policy: PolicyArgument,
     cases: Annotated[
-        Path | None, typer.Option("--cases", help="JSON Lines: text, optional negative, expect (release, block, ...).")
+        Path | None, typer.Option("--cases", help="JSON Lines: text, optional prompt_2, negative, guidance; expect.")
     ] = None,
     labelled: Annotated[
         Path | None, typer.Option("--replay", help="Labelled set of the review queue: what would have been done.")
@@ -182,10 +183,10 @@ def _try_cases(policy: Policy, cases: Path, *, as_json: bool) -> bool:
     differing = total = 0
     for total, row in enumerate(_rows(cases), start=1):
         expect = str(row.get("expect"))
-        if not isinstance(row.get("text"), str) or expect not in _EXPECTED:
-            raise RequestError(f"{cases} row {total} needs `text` and `expect`: {', '.join(sorted(_EXPECTED))}.")
-        negative = str(row.get("negative") or "")
-        decision = examine_text(row["text"], checkers=checkers, policy=policy, negative=negative).decision
+        if expect not in _EXPECTED:
+            raise RequestError(f"{cases} row {total} needs `expect`: {', '.join(sorted(_EXPECTED))}.")
+        texts = prompt_row(row, where=f"{cases} row {total}")
+        decision = examine_text(texts.text, checkers=checkers, policy=policy, **texts.rest()).decision
         if decision.action in _EXPECTED[expect]:
             continue
         differing += 1
@@ -220,7 +221,7 @@ def _replay(policy: Policy, labelled: Path | None, *, as_json: bool) -> bool:
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects of a JSON Lines file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # JSON may hold other line ends raw, U+2028 among them
     except (OSError, UnicodeDecodeError) as exc:
         raise RequestError(f"{path} cannot be read: {exc}.") from exc
     for number, line in enumerate(lines, start=1):

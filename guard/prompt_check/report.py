@@ -49,23 +49,33 @@ class PromptReport:
 
 
 def examine_text(
-    text: str, *, checkers: Sequence[TextChecker], policy: DecisionMaker, negative: str = ""
+    text: str,
+    *,
+    checkers: Sequence[TextChecker],
+    policy: DecisionMaker,
+    prompt_2: str = "",
+    negative: str = "",
+    guidance: float | None = None,
 ) -> PromptReport:
-    """Check one prompt, with its negative prompt if there is one, and decide.
+    """Check one prompt, with everything else that steers the picture, and decide.
 
     Args:
         text: the prompt; may be empty (then nothing is found).
         checkers: all checkers of the policy; at least one.
         policy: decides at stage "prompt".
+        prompt_2: the text for a second text encoder.
         negative: the negative prompt.
+        guidance: the guidance scale; below 1 the picture is drawn towards the negative prompt.
 
     Raises:
         CheckError: there is no checker, or one could not decide.
     """
     if not checkers:
         raise CheckError("No prompt checker was given, so the text cannot be cleared.")
-    texts = [(name, value) for name, value in (("prompt", text), ("negative_prompt", negative)) if value.strip()]
-    found = [checker.examine(texts) for checker in checkers] if texts else []
+    fields = (("prompt", text), ("prompt_2", prompt_2), ("negative_prompt", negative))
+    texts = [(name, value) for name, value in fields if value.strip()]
+    inverted = guidance is not None and guidance < 1.0
+    found = [checker.examine(texts, negative_counts=inverted) for checker in checkers] if texts else []
     findings = [finding for one in found for finding in one.findings]
     decision = policy.decide(findings, stage="prompt")
     categories: dict[str, float] = {}

@@ -56,6 +56,7 @@ class TermRule(_Strict):
         score: 0..1, how often such a hit is a violation.
         all_of: sets that must be hit in the prompt.
         none_of: sets whose hit in the prompt stops the rule (context that makes it harmless).
+        none_within: context stops only hits of its own field at most this many characters away; None = all hits.
         negative_all_of: sets that must be hit in the negative prompt.
         within: all hits of ``all_of`` must lie in a stretch of this many characters; None = anywhere.
         reason: one sentence for people; never quotes a term.
@@ -68,6 +69,7 @@ class TermRule(_Strict):
     all_of: tuple[Name, ...] = Field(min_length=1)
     none_of: tuple[Name, ...] = ()
     negative_all_of: tuple[Name, ...] = ()
+    none_within: Annotated[int, Field(ge=10, le=1000)] | None = None
     within: Annotated[int, Field(ge=10, le=1000)] | None = None
     reason: str = Field(min_length=10, max_length=200)
 

@@ -107,12 +107,12 @@ class TermChecker:
 
     def _apply(self, rule: TermRule, hard: bool, positive: Sequence[Hit], negative: Sequence[Hit]) -> Finding | None:
         """Return the finding of one rule, or None when it did not fire."""
-        here = {hit.name for hit in positive}
-        if not here.issuperset(rule.all_of) or not here.isdisjoint(rule.none_of):
+        context = [hit for hit in positive if hit.name in rule.none_of]
+        used = [hit for hit in positive if hit.name in rule.all_of and not _in_context(hit, context, rule.none_within)]
+        if not {hit.name for hit in used}.issuperset(rule.all_of):
             return None
         if not {hit.name for hit in negative}.issuperset(rule.negative_all_of):
             return None
-        used = [hit for hit in positive if hit.name in rule.all_of]
         if rule.within is not None:
             used = _close_together(used, rule)
             if not used:
@@ -128,6 +128,13 @@ class TermChecker:
             hard=hard,
             spans=tuple(TextSpan(field=f, start=start, end=end, rule=rule.id) for f, start, end in spans),
         )
+
+
+def _in_context(hit: Hit, context: Sequence[Hit], reach: int | None) -> bool:
+    """Return whether context makes a hit harmless: anywhere, or in the same field within ``reach`` characters."""
+    if reach is None:
+        return bool(context)
+    return any(c.field == hit.field and c.start <= hit.end + reach and c.end >= hit.start - reach for c in context)
 
 
 def _close_together(hits: Sequence[Hit], rule: TermRule) -> list[Hit]:

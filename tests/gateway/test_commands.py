@@ -105,6 +105,26 @@ def test_check_prompt_answers_line_by_line_and_goes_on_after_bad_lines(home: Pat
     assert {"decision", "score", "categories", "spans"} <= rows[0].keys()
 
 
+def test_check_prompt_reads_everything_that_steers_a_picture(home: Path) -> None:
+    lines = [
+        {"text": "sexy woman on a bed", "negative_prompt": "clothes"},
+        {"text": "sexy woman on a bed", "negative": "clothes", "label": 1},
+        {"text": "a quiet street", "prompt_2": "a gory dismembered body"},
+        {"text": "a quiet street", "negative": "a gory dismembered body"},
+        {"text": "a quiet street", "negative": "a gory dismembered body", "guidance": 0.5},
+        {"text": "a quiet street", "negative": None, "prompt_2": 3},
+    ]
+    stdin = "\n".join(json.dumps(line) for line in lines).encode()
+    code, rows = signet(home, "check-prompt", "--file", "-", stdin=stdin)
+    assert code == 1
+    withheld = [row.get("decision", "error") in ("review", "block") for row in rows]
+    assert withheld == [True, True, True, False, True, False]
+    assert "prompt_2" in rows[5]["reason"]
+    one = ("check-prompt", "a quiet street", "--prompt-2", "a gory dismembered body", "--negative", "rain")
+    assert signet(home, *one)[0] == 1
+    assert signet(home, "check-prompt", "--file", "-", "--negative", "rain", stdin=stdin)[0] == 2
+
+
 def test_check_prompt_needs_one_input(home: Path, tmp_path: Path) -> None:
     assert signet(home, "check-prompt")[0] == 2
     assert signet(home, "check-prompt", "x", "--file", tmp_path / "x.jsonl")[0] == 2

@@ -53,6 +53,30 @@ def test_there_are_enough_cases() -> None:
     assert len(EVERYDAY) >= 60
 
 
+FILLER = "a beautiful landscape with trees and a lake in the morning light, "
+
+
+@pytest.mark.parametrize(
+    ("texts", "withheld"),
+    [
+        ([("prompt", "nude marble figure, renaissance sculpture, museum")], False),
+        ([("prompt", "nude woman on a bed, " + FILLER * 2 + "museum")], True),
+        ([("prompt", "nude woman on a bed"), ("prompt_2", "museum")], True),
+        ([("prompt", "anatomy textbook plate of a penis")], False),
+        ([("prompt", "blowjob, museum")], True),
+        ([("prompt", "a zombie eating entrails, horror movie")], False),
+        ([("prompt", "entrails and a severed head. " + FILLER * 2 + "costume")], True),
+        ([("prompt", "museum of history"), ("prompt_2", "a terrorist attack")], True),
+        ([("prompt", "history museum exhibit about a terrorist attack")], False),
+    ],
+)
+def test_context_excuses_what_stands_beside_it_and_no_sexual_act(
+    terms: TermChecker, policy: Policy, texts: list[tuple[str, str]], withheld: bool
+) -> None:
+    decision = policy.decide(list(terms.check_texts(texts)), stage="prompt")
+    assert (not decision.releases) is withheld, (decision.action, decision.rules)
+
+
 @pytest.mark.parametrize("case", BYPASS, ids=lambda case: ascii(case["text"])[:60])
 def test_a_disguise_does_not_get_past(terms: TermChecker, policy: Policy, case: dict[str, str]) -> None:
     findings = list(terms.check_texts(fields(case["text"], case.get("negative", ""))))

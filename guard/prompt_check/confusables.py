@@ -1,8 +1,8 @@
 """Characters that are written to be read as others: look-alike letters, digits for letters, emoji for words.
 
-Source: the Latin look-alikes of Unicode TR 39 "confusables" that occur on common keyboards and in "fancy text"
-generators (compatibility forms - full-width, mathematical, circled - are not listed: NFKC folds them); leetspeak:
-the one-character substitutions of https://en.wikipedia.org/wiki/Leet. Each row: the Latin letter, then its look-alikes.
+Source: the Latin look-alikes of Unicode TR 39 "confusables" that occur on common keyboards, in Lisu, in Cherokee and in
+"fancy text" generators (compatibility forms - full-width, mathematical, circled - are not listed: NFKC folds them);
+leetspeak: https://en.wikipedia.org/wiki/Leet. Each row: the Latin letter, then its look-alikes.
 """
 
 # ruff: noqa: RUF001 - look-alike characters are what this file is about
@@ -12,32 +12,32 @@ from types import MappingProxyType
 from typing import Final
 
 _LOOKALIKES: Final = {
-    "a": "аαɑɐᴀꭺӑӓåⱥ",
-    "b": "ЬьƅɓʙᏏвβϐ",
-    "c": "сϲᴄɔƈⅽ",
-    "d": "ԁɖɗᴅđꭰ",
-    "e": "еєҽɘɛəǝᴇεєꬲ",
-    "f": "ƒꜰғϝ",
-    "g": "ɡɠɢցԍ",
-    "h": "һнʜհɦħᏂ",
-    "i": "іıɪɩιɨӏᴉїꙇ",
-    "j": "јʝᴊϳ",
-    "k": "кκᴋҝқƙʞ",
-    "l": "ʟłɭⅼℓןǀ",
-    "m": "мᴍɱɯʍ",
-    "n": "ոռпɴɲηƞ",
-    "o": "оοσօᴏøɵөѳ",
-    "p": "рρᴘƥþ",
+    "a": "аαɑɐᴀꭺӑӓåⱥꓮᎪ",
+    "b": "ЬьƅɓʙᏏвβϐꓐᏴᏼ",
+    "c": "сϲᴄɔƈⅽꓚᏟꮯ",
+    "d": "ԁɖɗᴅđꭰꓓᎠ",
+    "e": "еєҽɘɛəǝᴇεєꬲꓰᎬꭼ",
+    "f": "ƒꜰғϝꓝ",
+    "g": "ɡɠɢցԍꓖᏀꮐᏻᏻ",
+    "h": "һнʜհɦħᏂꓧᎻꮋ",
+    "i": "іıɪɩιɨӏᴉїꙇꓲᎥꭵ",
+    "j": "јʝᴊϳꓙᎫꭻ",
+    "k": "кκᴋҝқƙʞꓗᏦꮶ",
+    "l": "ʟłɭⅼℓןǀꓡᏞꮮ",
+    "m": "мᴍɱɯʍꓟᎷꮇ",
+    "n": "ոռпɴɲηƞꓠ",
+    "o": "оοσօᴏøɵөѳꓳ",
+    "p": "рρᴘƥþꓑᏢꮲ",
     "q": "ԛզգ",
-    "r": "гᴦʀɾяɹꭇ",
-    "s": "ѕꜱʂƨ",
-    "t": "тτᴛʈŧʇ",
-    "u": "υսᴜʉʋц",
-    "v": "ѵνᴠʌ",
-    "w": "ԝѡшщωᴡɯա",
-    "x": "хχҳ×",
-    "y": "уүγʏƴყʎұ",
-    "z": "ʐᴢʒƶ",
+    "r": "гᴦʀɾяɹꭇꓣᎡꭱᏒꮢ",
+    "s": "ѕꜱʂƨꓢᏚꮪ",
+    "t": "тτᴛʈŧʇꓔᎢꭲ",
+    "u": "υսᴜʉʋцꓴ",
+    "v": "ѵνᴠʌꓦᏙꮩ",
+    "w": "ԝѡшщωᴡɯաꓪᎳꮃᏔꮤ",
+    "x": "хχҳ×ꓫ",
+    "y": "уүγʏƴყʎұꓬᎩꭹ",
+    "z": "ʐᴢʒƶꓜᏃꮓ",
 }
 LATIN_OF: Final = MappingProxyType({other: latin for latin, others in _LOOKALIKES.items() for other in others})
 """Look-alike -> Latin letter; applied to whole words only, so that ordinary Russian or Greek stays readable."""

@@ -149,18 +149,30 @@ def _close_together(hits: Sequence[Hit], rule: TermRule) -> list[Hit]:
 
 
 def find_hits(terms: CompiledTerms, field: str, text: str) -> list[Hit]:
-    """Return every set hit of every reading of one text, exceptions taken out, as ranges of the original text."""
+    """Return every set hit of every reading of one text, exceptions taken out, as ranges of the original text.
+
+    What an exception excuses in the plain reading is excused in the others, where "blue-footed" may lose its hyphen.
+    """
     found: set[Hit] = set()
-    for view in views(text):
+    readings = views(text)
+    plain: dict[str, list[tuple[int, int]]] = {}
+    for view in readings:
         spared: dict[str, list[tuple[int, int]]] = {}
         for name, start, end in _raw_hits(terms, view):
             if name not in spared:
-                patterns = terms.exceptions.get(name, ())
-                spared[name] = [match.span() for pattern in patterns for match in pattern.finditer(view.text)]
-            if not any(low <= start and end <= high for low, high in spared[name]):
-                found.add(Hit(name, field, *view.span(start, end)))
+                plain.setdefault(name, _spared(terms, readings[0], name))
+                spared[name] = plain[name] if view is readings[0] else plain[name] + _spared(terms, view, name)
+            place = view.span(start, end)
+            if not any(low <= place[0] and place[1] <= high for low, high in spared[name]):
+                found.add(Hit(name, field, *place))
     found |= {Hit(SET_NAME, field, start, end) for start, end in name_shaped(text)}
     return sorted(found, key=lambda hit: (hit.start, hit.end, hit.name))
+
+
+def _spared(terms: CompiledTerms, view: View, name: str) -> list[tuple[int, int]]:
+    """Return where exceptions take hits of a set out, as ranges of the original text."""
+    matches = (match for pattern in terms.exceptions.get(name, ()) for match in pattern.finditer(view.text))
+    return [view.span(*match.span()) for match in matches if match.end() > match.start()]
 
 
 def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]]:

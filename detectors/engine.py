@@ -29,13 +29,14 @@ from guard.errors import GuardError, PolicyError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """A verdict together with what it was reached on."""
+    """A verdict together with what it was reached on; ``notes`` say how the pixels were obtained, if not as stored."""
 
     sha256: str
     name: str | None
     media_type: str
     width: int
     height: int
+    notes: tuple[str, ...]
     verdict: Verdict
     policy_id: str
     policy_digest: str
@@ -93,14 +94,17 @@ class DetectionEngine:
             families: only these families; None means all that the policy enables.
         """
         with _Lane() as lane:
-            results = [lane.run(detector, upload) for detector in self._chosen(families)]  # (1)
-        height, width = upload.pixels.shape[:2]
+            results = [
+                _blind(detector, upload) or lane.run(detector, upload) for detector in self._chosen(families)
+            ]  # (1)
+        width, height = upload.size
         return Examination(
             sha256=upload.sha256,
             name=upload.name,
             media_type=upload.media_type,
             width=width,
             height=height,
+            notes=upload.image.notes,
             verdict=fuse(results, self._policy.fusion),  # (2)
             policy_id=self._policy.id,
             policy_digest=self._digest,
@@ -110,7 +114,7 @@ class DetectionEngine:
         """Return pictures of what the enabled detectors looked at, for a report page; a broken one is left out."""
         found: list[Picture] = []
         for detector in self._chosen(families):
-            if isinstance(detector, Illustrator):
+            if isinstance(detector, Illustrator) and not _blind(detector, upload):
                 try:
                     found += detector.illustrate(upload)
                 except GuardError:  # the report has the detector's own Failed; a missing picture adds nothing
@@ -146,6 +150,19 @@ class _Lane:
 
 def _new_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="signet-detect")
+
+
+def _blind(detector: Detector, upload: Upload) -> Skipped | None:
+    """Return why a detector has nothing to look at; those of metadata look at the bytes, and always have."""
+    if detector.family is Family.METADATA or upload.image.without_pixels is None:
+        return None
+    return Skipped(
+        id=detector.id,
+        version=detector.version,
+        family=detector.family,
+        technique=detector.technique,
+        reason=upload.image.without_pixels,
+    )
 
 
 def _collect(detector: Detector, future: Future[Evidence | Skipped]) -> DetectorResult:

@@ -141,11 +141,11 @@ class Runtime:
         """Judge one file.
 
         Raises:
-            MediaError: it cannot be examined as a still image.
+            MediaError: it is not an image, or over the limits.
             BusyError: other uploads kept the workers busy for too long.
         """
         with self._examining():
-            upload = load_upload(data, name=name, decoder=self.core.decode)
+            upload = load_upload(data, name=name, decoder=self.core.decode_suspect)
             examination = self.engine.judge(upload, families=families)
         report = build_report(
             examination.verdict,
@@ -155,6 +155,7 @@ class Runtime:
             size=(examination.width, examination.height),
             policy_id=examination.policy_id,
             policy_digest=examination.policy_digest,
+            notes=examination.notes,
         )
         return report, upload
 

@@ -46,6 +46,7 @@ from guard.settings import Settings
 from guard.signing.flow import FileSigner
 from guard.signing.request import SigningParts
 from guard.stages import Stages
+from guard.suspect_media import SuspectImage, decode_suspect
 from guard.watermark.codec import LatticeWatermarker
 from guard.watermark.invisible_watermark import InvisibleWatermarkReader
 from guard.watermark.key_schedule import FIRST_KEY, KeyName
@@ -122,7 +123,7 @@ class Core:
         pool = WorkerPool(
             size=self.settings.worker_processes,
             memory_bytes=self.settings.worker_memory_mb * 1024**2,
-            preload=("c2pa", "guard.picture_file", "guard.provenance.read"),
+            preload=("c2pa", "guard.picture_file", "guard.suspect_media", "guard.provenance.read"),
         )
         self._to_close.append(pool)
         return pool
@@ -250,6 +251,10 @@ class Core:
     def decode(self, data: bytes) -> DecodedImage:
         """Decode an upload in a killable worker. Raises MediaError, DeadlineError."""
         return self.pool.run(decode, data, deadline_s=self.settings.worker_deadline_s)
+
+    def decode_suspect(self, data: bytes) -> SuspectImage:
+        """Decode what can be had of a suspect file in a killable worker. Raises MediaError, DeadlineError."""
+        return self.pool.run(decode_suspect, data, partial=True, deadline_s=self.settings.worker_deadline_s)
 
     def open_picture(self, data: bytes) -> PictureFile:
         """Decode a file with its metadata in a killable worker. Raises MediaError, DeadlineError."""

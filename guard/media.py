@@ -1,7 +1,8 @@
 """Bytes <-> RGB arrays under limits: sniff, decode, encode, digest.
 
 ``decode(data)`` accepts exactly what can be examined as a still image and says what to do about everything else.
-Limits are checked on the header, before any pixel is decoded.
+Limits are checked on the header, before any pixel is decoded. Uploads under suspicion go through
+``guard.suspect_media`` under the same limits: asking for a converted copy would destroy evidence.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import hashlib
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,8 +36,9 @@ MIN_SIDE = 32
 """Below this no detector, checker or mark has anything to look at; icons are outside Article 50(2) marking."""
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "MPO")
 """Pillow decoders that are allowed to run; all others stay off."""
-_DIRECT_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
-_MEDIA_TYPES = {
+DIRECT_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
+"""Pillow modes whose pixels are used as they are."""
+MEDIA_TYPES = {
     "PNG": "image/png",
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",
@@ -44,6 +48,9 @@ _MEDIA_TYPES = {
     "BMP": "image/bmp",
     "GIF": "image/gif",
 }
+"""Media type by the name of Pillow's decoder."""
+DAMAGED = (OSError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error)
+"""What Pillow's plug-ins raise on damaged files, beside ValueError; every one means "cannot be decoded"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +101,19 @@ def sniff_media_type(data: bytes) -> str | None:
     return None
 
 
-def _check_header(image: Image.Image) -> None:
-    """Refuse by size, frames and mode before any pixel is decoded."""
+def _check_limits(image: Image.Image) -> None:
+    """Refuse what is too large before any pixel is decoded."""
     width, height = image.size
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise MediaTooLargeError(
             f"The image is {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels and "
             f"{MAX_SIDE} pixels a side are accepted."
         )
+
+
+def _check_plain(image: Image.Image, data: bytes) -> None:
+    """Refuse by smallest size, frames, mode and depth before any pixel is decoded."""
+    width, height = image.size
     if min(width, height) < MIN_SIDE:
         raise UnsupportedMediaError(
             f"The image is {width} x {height} pixels; at least {MIN_SIDE} pixels a side are needed.",
@@ -115,14 +127,18 @@ def _check_header(image: Image.Image) -> None:
         raise UnsupportedMediaError(
             "The image is in CMYK, a print colour space.", next_step="Convert it to sRGB and send it again."
         )
-    if image.mode not in _DIRECT_MODES:
+    if is_sixteen_bit_png(data):
+        raise UnsupportedMediaError(
+            "The PNG has 16 bits a channel.", next_step="Convert it to 8 bits a channel and send it again."
+        )
+    if image.mode not in DIRECT_MODES:
         raise UnsupportedMediaError(
             f"The image has pixel mode {image.mode} (for instance 16 bits a channel).",
             next_step="Convert it to 8 bits a channel sRGB and send it again.",
         )
 
 
-def _is_sixteen_bit_png(data: bytes) -> bool:
+def is_sixteen_bit_png(data: bytes) -> bool:
     """Return whether a PNG declares 16 bits a channel (Pillow would silently reduce RGB ones); IHDR is at byte 24."""
     return data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) > 25 and data[24] == 16
 
@@ -130,41 +146,38 @@ def _is_sixteen_bit_png(data: bytes) -> bool:
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Convert through an embedded ICC profile; a broken profile is ignored, as browsers do."""
     profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA"):
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK"):
         return image
+    target = "RGB" if image.mode == "CMYK" else image.mode
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=image.mode)
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=target)
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
     return converted if converted is not None else image
 
 
-def decode(data: bytes) -> DecodedImage:
-    """Decode a still image.
+@contextmanager
+def open_limited(data: bytes) -> Iterator[Image.Image]:
+    """Open a file with the accepted decoders, within the limits of size; Pillow's errors become ours.
 
     Args:
         data: the file's bytes; 1..MAX_BYTES.
 
     Raises:
-        UndecodableMediaError: empty, not an image, truncated or damaged.
+        UndecodableMediaError: empty, not an image, truncated or damaged; also while the caller decodes.
         MediaTooLargeError: over MAX_BYTES, MAX_PIXELS or MAX_SIDE.
-        UnsupportedMediaError: animated, CMYK, 16-bit, smaller than MIN_SIDE, or a format that is not accepted.
     """
     if not data:
         raise UndecodableMediaError("The file is empty.")
     if len(data) > MAX_BYTES:
         raise MediaTooLargeError(f"The file has {len(data)} bytes; at most {MAX_BYTES} are accepted.")
-    if _is_sixteen_bit_png(data):
-        raise UnsupportedMediaError(
-            "The PNG has 16 bits a channel.", next_step="Convert it to 8 bits a channel and send it again."
-        )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about EXIF and bomb sizes; _check_header decides on sizes
+            warnings.simplefilter("ignore")  # Pillow warns about EXIF and bomb sizes; _check_limits decides on sizes
             with Image.open(io.BytesIO(data), formats=READABLE) as image:
-                _check_header(image)
-                return _decode_pixels(image)
+                _check_limits(image)
+                yield image
     except UnidentifiedImageError as exc:
         kind = sniff_media_type(data)
         raise UndecodableMediaError(
@@ -179,16 +192,35 @@ def decode(data: bytes) -> DecodedImage:
                 next_step="Send the picture without that field; its other metadata can stay.",
             ) from exc
         raise UndecodableMediaError("The image is truncated or damaged.") from exc
-    except (OSError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error) as exc:
-        # Pillow's plug-ins raise all of these on damaged files; every one means "cannot be decoded"
+    except DAMAGED as exc:
         raise UndecodableMediaError("The image is truncated or damaged.") from exc
 
 
-def _decode_pixels(image: Image.Image) -> DecodedImage:
-    """Decode, orient, convert to sRGB and split off alpha."""
-    image.load()
-    media_type = _MEDIA_TYPES[image.format or ""]
-    stored = image.size
+def decode(data: bytes) -> DecodedImage:
+    """Decode a still image.
+
+    Args:
+        data: the file's bytes; 1..MAX_BYTES.
+
+    Raises:
+        UndecodableMediaError: empty, not an image, truncated or damaged.
+        MediaTooLargeError: over MAX_BYTES, MAX_PIXELS or MAX_SIDE.
+        UnsupportedMediaError: animated, CMYK, 16-bit, smaller than MIN_SIDE, or a format that is not accepted.
+    """
+    with open_limited(data) as image:
+        _check_plain(image, data)
+        image.load()
+        return flatten(image, media_type=MEDIA_TYPES[image.format or ""], stored_size=image.size)
+
+
+def flatten(image: Image.Image, *, media_type: str, stored_size: tuple[int, int]) -> DecodedImage:
+    """Orient loaded pixels of 8 bits a channel, convert them to sRGB and split off alpha.
+
+    Args:
+        image: one of DIRECT_MODES, or CMYK.
+        media_type: of the file.
+        stored_size: (width, height) in the file.
+    """
     oriented = ImageOps.exif_transpose(image)
     if oriented.mode in ("P", "LA", "1"):
         oriented = oriented.convert("RGBA" if "transparency" in oriented.info or oriented.mode == "LA" else "RGB")
@@ -201,7 +233,7 @@ def _decode_pixels(image: Image.Image) -> DecodedImage:
         white = Image.new("RGBA", oriented.size, (255, 255, 255, 255))
         oriented = Image.alpha_composite(white, oriented).convert("RGB")
     rgb = np.ascontiguousarray(np.asarray(oriented.convert("RGB")))
-    return DecodedImage(rgb=rgb, alpha=alpha, media_type=media_type, stored_size=stored)
+    return DecodedImage(rgb=rgb, alpha=alpha, media_type=media_type, stored_size=stored_size)
 
 
 def encode(pixels: RGB8, image_format: ImageFormat, *, quality: int = 95) -> bytes:

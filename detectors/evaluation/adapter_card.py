@@ -19,7 +19,7 @@ from detectors.evaluation.labelled import Labelled
 from detectors.evaluation.probe import DOMAIN, Embedded, calibrated_card, split_sources
 from detectors.evaluation.protocol import treated
 from detectors.pretrained.detector import PretrainedDetector
-from detectors.upload import load_upload
+from detectors.upload import load_upload, still_image
 from guard.errors import MediaError
 
 
@@ -37,7 +37,7 @@ def score_pictures(
     found = []
     for item in items:
         try:
-            upload = load_upload(item.path.read_bytes())
+            upload = load_upload(item.path.read_bytes(), decoder=still_image)
         except (OSError, MediaError):  # a damaged file in a folder of thousands must not end the fit
             progress()
             continue

@@ -23,7 +23,7 @@ from detectors.evaluation.labelled import Labelled
 from detectors.evaluation.logistic import CLIP, LinearModel, Matrix, balanced_weights, fit_linear
 from detectors.evaluation.metrics import Labels, Scores
 from detectors.evaluation.protocol import treated
-from detectors.upload import load_upload
+from detectors.upload import load_upload, still_image
 from guard.errors import ConfigError, MediaError, RequestError
 from guard.weights import sha256_file
 
@@ -54,7 +54,7 @@ def embed(items: Sequence[Labelled], embedder: Embedder, *, progress: Callable[[
     found = []
     for item in items:
         try:
-            upload = load_upload(item.path.read_bytes())
+            upload = load_upload(item.path.read_bytes(), decoder=still_image)
         except (OSError, MediaError):  # a damaged file in a folder of thousands must not end the training
             progress()
             continue

@@ -17,9 +17,10 @@ import numpy as np
 
 from detectors.evaluation.degradations import Mode, apply_mode
 from detectors.evaluation.labelled import Labelled
-from detectors.upload import Upload, load_upload
+from detectors.upload import Upload, load_upload, still_image
 from guard.errors import MediaError
 from guard.media import DecodedImage, sha256_hex
+from guard.suspect_media import SuspectImage
 
 SEED = 20_261_122
 
@@ -55,7 +56,7 @@ def rows_of(item: Labelled, modes: Sequence[Mode], judge: Judge) -> list[Row]:
     """Return the rows of one picture, one a mode."""
     try:
         data = item.path.read_bytes()
-        upload = load_upload(data, name=item.path.name)
+        upload = load_upload(data, name=item.path.name, decoder=still_image)
     except (OSError, MediaError) as exc:
         reason = f"cannot be read: {exc.strerror}" if isinstance(exc, OSError) else str(exc)
         return [_row(item, mode, None, reason=reason) for mode in modes]
@@ -72,7 +73,7 @@ def treated(upload: Upload, mode: Mode) -> Upload:
     image = DecodedImage(
         rgb=pixels, alpha=None, media_type="image/bmp", stored_size=(pixels.shape[1], pixels.shape[0])
     )  # fmt: skip
-    return Upload(data=b"", sha256=sha256_hex(pixels.tobytes()), image=image)
+    return Upload(data=b"", sha256=sha256_hex(pixels.tobytes()), image=SuspectImage.of(image))
 
 
 def run_protocol(

@@ -81,6 +81,8 @@ def observe_history(upload: Upload) -> list[Observation]:
     orientation = read_embedded_fields(upload.data).get(Layer.EXIF, "Orientation")
     if orientation is not None and orientation.text != "1":
         return []
+    if upload.image.decoded is None or upload.image.notes:
+        return []
     present: Table | None = None
     if upload.media_type == "image/jpeg":
         facts = read_structure(upload.data)

@@ -53,7 +53,8 @@ class GeneratorTracesDetector:
         """Return supporting evidence when a generator is named, else neutral evidence."""
         fields = self._without_transplants(read_embedded_fields(upload.data), upload.data)  # (1)
         hidden = FieldCollector()
-        read_stealth(upload.pixels, upload.image.alpha, hidden)  # (2)
+        if upload.image.decoded is not None:
+            read_stealth(upload.pixels, upload.image.decoded.alpha, hidden)  # (2)
         extra = hidden.result()
         everything = EmbeddedFields(
             fields=fields.fields + extra.fields, unreadable=fields.unreadable + extra.unreadable

@@ -29,20 +29,27 @@ class LedgerMatchDetector:
         exact = self._originals.by_sha256(upload.sha256)
         if exact is not None:
             return self._recorded(exact)
+        if upload.image.decoded is None:
+            return self._not_searched(f"its look cannot be searched for: {upload.image.without_pixels}")
         hashes, quality = pdq_search(upload.pixels)
         if quality < self._min_quality:
-            return Skipped(
-                id=self.id,
-                version=self.version,
-                family=self.family,
-                technique=self.technique,
-                reason="Not a recorded file, and too plain a picture to search by look "
-                f"(perceptual hash quality {quality} of 100, {self._min_quality} needed).",
+            return self._not_searched(
+                "too plain a picture to search by look "
+                f"(perceptual hash quality {quality} of 100, {self._min_quality} needed)."
             )
         nearest = self._originals.most_similar(hashes[0], max_distance=self._max_distance)
         if nearest is None:
             return graded(self, Grade.NEUTRAL, Direction.NONE, "This service has not released this picture.")
         return self._look_alike(*nearest)
+
+    def _not_searched(self, why: str) -> Skipped:
+        return Skipped(
+            id=self.id,
+            version=self.version,
+            family=self.family,
+            technique=self.technique,
+            reason=f"Not a recorded file, and {why}",
+        )
 
     def _recorded(self, original: Original) -> Evidence:
         """Judge the very bytes of a recorded file."""

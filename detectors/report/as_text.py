@@ -17,9 +17,10 @@ def render_text(report: Report) -> str:
         f"{report.verdict.value}  {printable(report.path or report.sha256)}",
         report.headline,
         f"{report.width} x {report.height} {report.media_type}, SHA-256 {report.sha256}",
-        "",
-        "Why:",
     ]
+    for note in report.notes:
+        lines += _wrapped("Note: ", note)
+    lines += ["", "Why:"]
     for number, reason in enumerate(report.reasons, start=1):
         lines += _wrapped(f"{number}. ", reason.text)
     if not report.reasons:

@@ -58,7 +58,7 @@ class Report(_Frozen):
     """Everything that was found out about one file.
 
     ``complete`` is False when a detector could not run this time; ``elsewhere`` names checks that only others can make,
-    where nothing decided.
+    where nothing decided; ``notes`` say how the pixels were obtained where the file does not hold them as examined.
     """
 
     report_version: Literal[1] = 1
@@ -76,6 +76,7 @@ class Report(_Frozen):
     generator: dict[str, float] | None
     evidence: tuple[EvidenceRow, ...]
     elsewhere: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     policy_id: str
     policy_digest: str
 
@@ -120,6 +121,7 @@ def build_report(
     size: tuple[int, int],
     policy_id: str,
     policy_digest: str,
+    notes: tuple[str, ...] = (),
 ) -> Report:
     """Return the report of one examination.
 
@@ -131,6 +133,7 @@ def build_report(
         size: (width, height) in pixels.
         policy_id: id of the policy that joined the evidence.
         policy_digest: SHA-256 of that policy's file.
+        notes: how the pixels were obtained, one sentence each; empty for a plain still file.
     """
     return Report(
         path=path,
@@ -148,4 +151,5 @@ def build_report(
         elsewhere=ELSEWHERE if verdict.level in UNDECIDED else (),
         policy_id=policy_id,
         policy_digest=policy_digest,
+        notes=notes,
     )

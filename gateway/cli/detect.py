@@ -147,7 +147,7 @@ def _with_page(opened: Runtime, path: Path, families: frozenset[Family] | None, 
     except GuardError as error:
         return {"path": str(path), **error_row(error)}
     pictures = engine.illustrate(upload, families=families)
-    html.write_text(render_html(report, pixels=upload.pixels, pictures=pictures), encoding="utf-8")
+    html.write_text(render_html(report, pixels=upload.preview, pictures=pictures), encoding="utf-8")
     return {"path": str(path), **report.model_dump(mode="json", exclude={"path"})}
 
 

@@ -21,7 +21,7 @@ MAX_BODY_BYTES = MAX_BYTES + 64 * 1024
 """One picture and the parts around it; counted while the body arrives."""
 router = APIRouter(prefix="/v1", tags=["detection"], max_body_size=MAX_BODY_BYTES)
 _log = structlog.get_logger("signet.detect")
-Picture = Annotated[UploadFile, File(description="A still PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF.")]
+Picture = Annotated[UploadFile, File(description="A PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF.")]
 
 
 def _families(
@@ -46,7 +46,7 @@ def _families(
     responses={
         200: {"content": {"application/json": {}, "text/html": {}, "text/plain": {}}},
         413: {"description": "Too many bytes or pixels."},
-        415: {"description": "Animated, CMYK, 16-bit, too small, or another format."},
+        415: {"description": "Another format."},
         422: {"description": "Not an image, or damaged."},
     },
 )
@@ -65,7 +65,7 @@ def detect(
     _log.info("verdict", verdict=report.verdict.value, sha256=report.sha256, caller=caller.name)
     if report_format == "html":
         pictures = runtime.engine.illustrate(upload, families=families)
-        page = render_html(report, pixels=upload.pixels, pictures=pictures)
+        page = render_html(report, pixels=upload.preview, pictures=pictures)
         return Response(page, media_type="text/html; charset=utf-8")
     if report_format == "text":
         return Response(render_text(report), media_type="text/plain; charset=utf-8")

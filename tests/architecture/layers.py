@@ -54,6 +54,7 @@ ALLOWED: dict[str, list[str]] = {
     "guard.records": ["guard.errors", "guard.credentials", "guard.kept_metadata"],
     "guard.interfaces": ["guard.records", "guard.credentials"],
     "guard.media": ["guard.errors", "guard.records"],
+    "guard.suspect_media": ["guard.errors", "guard.media"],
     "guard.iscc": ["guard.errors", "guard.credentials", "guard.records"],
     "guard.fingerprint": ["guard.errors", "guard.records", "guard.media", "guard.iscc"],
     "guard.strict_yaml": ["guard.errors"],
@@ -142,6 +143,7 @@ ALLOWED: dict[str, list[str]] = {
         "guard.pipeline",
         "guard.stages",
         "guard.picture_file",
+        "guard.suspect_media",
         "guard.signing",
         "guard.recovery",
     ],
@@ -165,7 +167,13 @@ ALLOWED: dict[str, list[str]] = {
     ],
     # detectors: base
     "detectors.evidence": ["guard.errors", "guard.records"],
-    "detectors.upload": ["guard.errors", "guard.records", "guard.media", "detectors.evidence"],
+    "detectors.upload": [
+        "guard.errors",
+        "guard.records",
+        "guard.media",
+        "guard.suspect_media",
+        "detectors.evidence",
+    ],
     "detectors.interfaces": [
         "guard.errors",
         "guard.records",
@@ -252,6 +260,7 @@ ALLOWED: dict[str, list[str]] = {
     "detectors.evaluation": [
         *_EVIDENCE,
         *_PIXELS,
+        "guard.suspect_media",
         "guard.weights",
         "detectors.statistical",
         "detectors.learned",

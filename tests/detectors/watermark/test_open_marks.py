@@ -6,8 +6,8 @@ import pytest
 from detectors.evidence import Direction, Evidence, Grade
 from detectors.upload import Upload
 from detectors.watermark.open_marks import OpenMarksDetector, default_readers
-from guard.media import ImageFormat, encode
-from guard.records import RGB8
+from guard.media import encode
+from guard.records import RGB8, ImageFormat
 from guard.watermark.foreign import ForeignMark
 from tests.guard.watermark import pictures as p
 
@@ -29,10 +29,9 @@ class FixedReader:
 @pytest.fixture
 def upload() -> Upload:
     from detectors.upload import load_upload
-    from guard.media import decode
 
     data = encode(p.photo("coffee", (300, 260)), ImageFormat.PNG)
-    return load_upload(data, name="x.png", decoder=decode)
+    return load_upload(data, name="x.png")
 
 
 def examined(detector: OpenMarksDetector, upload: Upload) -> Evidence:

@@ -135,9 +135,10 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         reduced = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):  # no fixed range: from darkest to brightest
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        low, high = float(values.min()), float(values.max())
-        reduced = Image.fromarray(((values - low) * (255.0 / max(high - low, 1e-9))).astype(np.uint8))
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+        values -= values.min()
+        values *= 255.0 / max(float(values.max()), 1e-9)
+        reduced = Image.fromarray(values.astype(np.uint8))
     else:
         return image.convert("RGBA" if image.mode in _WITH_ALPHA else "RGB")
     reduced.info = {key: value for key, value in image.info.items() if key == "exif"}

@@ -7,6 +7,23 @@ import zlib
 import numpy as np
 from PIL import Image
 
+SUSPECT = frozenset(
+    {
+        "truncated_png",
+        "truncated_jpeg",
+        "one_pixel",
+        "animated_gif",
+        "animated_png",
+        "animated_webp",
+        "cmyk_jpeg",
+        "sixteen_bit_grey_png",
+        "sixteen_bit_rgb_png",
+        "float_tiff",
+        "two_page_tiff",
+    }
+)
+"""Those that detection examines nevertheless, as far as they can be read; everything else refuses them."""
+
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()

@@ -28,6 +28,7 @@ from gateway.cli.output import (
     error_console,
     error_row,
     find_files,
+    passed_over,
     read_file,
     reporting,
 )
@@ -92,6 +93,9 @@ def detect(
             rows = judge_files(files, job, opened, processes=processes, done=ResultFile.finished(out, conditions))
         single = full or (len(files) == 1 and not paths[0].is_dir())
         code = _give_out(rows, conditions, total=len(files), out=out, as_json=as_json, full=single)
+        left_out = passed_over(paths)
+        if left_out is not None:
+            error_console().print(printable(left_out), markup=False)
     raise typer.Exit(code)
 
 

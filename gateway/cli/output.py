@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,26 @@ from guard.errors import ConfigError, GuardError, MediaError, RequestError, Veri
 
 CLEAN, FINDING, USAGE, NOT_EXAMINED = 0, 1, 2, 3
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".heic", ".tif", ".tiff", ".bmp", ".gif"}
+    {
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".webp",
+        ".avif",
+        ".heic",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+    }
 )
 """Files that are picked up when a folder is given; files named one by one are always examined."""
+MAX_ENDINGS = 8
+"""Endings of files passed over that are named, the most frequent first."""
 
 
 def console() -> Console:
@@ -106,6 +124,22 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
             next_step=f"Name files, or a folder with files ending in {', '.join(sorted(IMAGE_SUFFIXES))}.",
         )
     return found
+
+
+def passed_over(paths: Sequence[Path]) -> str | None:
+    """Return a sentence about the files in folders that ``find_files`` leaves out, by ending; None without any."""
+    endings = Counter(
+        found.suffix.lower() or "no ending"
+        for path in paths
+        if path.is_dir()
+        for found in path.rglob("*")
+        if found.suffix.lower() not in IMAGE_SUFFIXES and found.is_file()
+    )
+    if not endings:
+        return None
+    shown = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(MAX_ENDINGS))
+    more = f", and {len(endings) - MAX_ENDINGS} more endings" if len(endings) > MAX_ENDINGS else ""
+    return f"Passed over by their file endings: {endings.total()} ({shown}{more}). Name a file to have it examined."
 
 
 def read_file(path: Path) -> bytes:

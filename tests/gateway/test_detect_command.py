@@ -25,6 +25,21 @@ def invoke(*arguments: object) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
+def test_files_passed_over_in_a_folder_are_counted_by_ending(tmp_path: Path) -> None:
+    folder, home = tmp_path / "uploads", str(tmp_path / "home")
+    folder.mkdir()
+    for name in ("a.mpo", "b.JPE"):
+        (folder / name).write_bytes(encode(photo(1), ImageFormat.JPEG))
+    for name in ("c.jp2", "d.jp2", "notes.txt", "LICENCE"):
+        (folder / name).write_bytes(b"x")
+    result = CliRunner().invoke(app, ["detect", str(folder), *PIXELS, "--home", home, "--json"])
+    assert [Path(json.loads(line)["path"]).name for line in result.stdout.splitlines()] == ["a.mpo", "b.JPE"]
+    said = " ".join(result.stderr.split())
+    assert "Passed over by their file endings: 4 (2 .jp2," in said
+    assert "1 .txt" in said
+    assert "1 no ending" in said
+
+
 def photo(seed: int, side: int = 240) -> np.ndarray:
     """A part of a sample photograph with grain of its own."""
     rng = np.random.default_rng(seed)

@@ -177,7 +177,7 @@ def _line(report: Report) -> Table:
     table.add_column(width=13)
     table.add_column(ratio=2, overflow="fold")
     table.add_column(ratio=5)
-    reason = report.reasons[0].text if report.reasons else report.headline
+    reason = " ".join((report.reasons[0].text if report.reasons else report.headline, *report.notes))
     level = f"[{_COLOUR[report.verdict]}]{report.verdict.value}[/]"
     table.add_row(level, printable(report.path or "").replace("[", "\\["), printable(reason).replace("[", "\\["))
     return table

@@ -18,7 +18,7 @@ from guard.version import __version__
 Row = dict[str, Any]
 COLUMNS = (
     "path", "verdict", "llr_nats", "generator", "headline", "reasons", "sha256", "media_type", "width", "height",
-    "policy_id", "policy_digest", "signet_version", "duplicate_of", "error", "reason",
+    "notes", "policy_id", "policy_digest", "signet_version", "duplicate_of", "error", "reason",
 )  # fmt: skip
 """Columns of the flat tables; the JSON lines hold everything."""
 _SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -180,6 +180,7 @@ def flat(row: Row) -> dict[str, str | float | int | None]:
     """Return a row with one value a column: reasons joined, generator as JSON."""
     found = {name: _encodable(row.get(name)) for name in COLUMNS}
     found["reasons"] = " | ".join(part["text"] for part in row.get("reasons", ())) or None
+    found["notes"] = " | ".join(row.get("notes", ())) or None
     found["generator"] = json.dumps(row["generator"]) if row.get("generator") else None
     return found
 

@@ -84,6 +84,7 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
 
 def test_a_flat_row_has_every_column() -> None:
     assert set(flat({"path": "a", "error": "x", "reason": "y"})) == set(COLUMNS)
+    assert flat({"path": "a", "notes": ["One.", "Two."]})["notes"] == "One. | Two."
 
 
 def conditions(digest: str = "d1", families: tuple[str, ...] | None = None) -> Conditions:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
 
 from detectors.evidence import Family
 from detectors.report.as_html import render_html
@@ -160,7 +162,7 @@ def _show(row: dict[str, Any], *, full: bool) -> None:
     if full:
         console().print(render_text(report), markup=False, soft_wrap=True)
     else:
-        console().print(_line(report))
+        _show_line(report)
 
 
 def _families(text: str | None) -> frozenset[Family] | None:
@@ -172,12 +174,10 @@ def _families(text: str | None) -> frozenset[Family] | None:
         raise RequestError(f"{text!r} names an unknown family.", next_step="Choose from: " + ", ".join(Family)) from exc
 
 
-def _line(report: Report) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=13)
-    table.add_column(ratio=2, overflow="fold")
-    table.add_column(ratio=5)
+def _show_line(report: Report) -> None:
+    """Print level and path on one line, however long, and the first reason with the notes below."""
+    out = console()
+    level = f"[{_COLOUR[report.verdict]}]{report.verdict.value:<13}[/]"
+    out.print(f"{level}  {escape(printable(report.path or ''))}", soft_wrap=True)
     reason = " ".join((report.reasons[0].text if report.reasons else report.headline, *report.notes))
-    level = f"[{_COLOUR[report.verdict]}]{report.verdict.value}[/]"
-    table.add_row(level, printable(report.path or "").replace("[", "\\["), printable(reason).replace("[", "\\["))
-    return table
+    out.print(Padding(Text(printable(reason)), (0, 0, 0, 15)))

@@ -160,7 +160,8 @@ def find_hits(terms: CompiledTerms, field: str, text: str) -> list[Hit]:
         spared: dict[str, list[tuple[int, int]]] = {}
         for name, start, end in _raw_hits(terms, view):
             if name not in spared:
-                plain.setdefault(name, _spared(terms, readings[0], name))
+                if name not in plain:
+                    plain[name] = _spared(terms, readings[0], name)
                 spared[name] = plain[name] if view is readings[0] else plain[name] + _spared(terms, view, name)
             place = view.span(start, end)
             if not any(low <= place[0] and place[1] <= high for low, high in spared[name]):

@@ -81,7 +81,7 @@ def _attack_table(rows: list[dict[str, Any]], sources: list[str]) -> str:
             "" if row["required"] is None else f"{row['required']:.0%}",
             f"<span class='low'>{every['rate']:.1%} (below)</span>" if low else f"{every['rate']:.1%}",
             f"{every['low']:.1%} to {every['high']:.1%}",
-            f"{row['bit_accuracy']:.1%}" if "bit_accuracy" in row else "",
+            f"{row['bit_accuracy']:.1%}",
             *[f"{row['by']['source'][s]['rate']:.1%}" if s in row["by"]["source"] else "" for s in sources],
             "" if worst is None else f"{worst['rate']:.1%}, {escape(worst['class'])}",
         ]
@@ -91,10 +91,11 @@ def _attack_table(rows: list[dict[str, Any]], sources: list[str]) -> str:
 
 def _class_table(report: dict[str, Any]) -> str:
     """Return every attack's rate by content and by size."""
-    cells = "".join(f"<th>{escape(name)}</th>" for name in class_names(report))
+    names = class_names(report)
+    cells = "".join(f"<th>{escape(name)}</th>" for name in names)
     lines = [f"<h2>By content and size</h2><table><thead><tr><th>attack</th>{cells}</tr></thead><tbody>"]
     for row in report["attacks"]:
-        cells = "".join(f"<td>{text}</td>" for text in class_rates(row, class_names(report)))
+        cells = "".join(f"<td>{text}</td>" for text in class_rates(row, names))
         lines.append(f"<tr><td>{escape(row['id'])}</td>{cells}</tr>")
     return "".join(lines) + "</tbody></table>"
 

@@ -117,7 +117,7 @@ def _attacks(rows: list[dict[str, Any]], sources: list[str]) -> str:
                 "" if required is None else f"{required:.0%}",
                 f"{every['rate']:.1%}{' (below)' if below else ''}",
                 f"{every['low']:.1%} to {every['high']:.1%}",
-                f"{row['bit_accuracy']:.1%}" if "bit_accuracy" in row else "",
+                f"{row['bit_accuracy']:.1%}",
                 *[f"{by[source]['rate']:.1%}" if source in by else "" for source in sources],
                 "" if worst is None else f"{worst['rate']:.1%}, {worst['class']}",
             ]

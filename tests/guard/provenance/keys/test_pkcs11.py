@@ -1,7 +1,6 @@
 """Keys in a real token (SoftHSM 2): every algorithm, several threads, forks, and everything that can be wrong."""
 
 import multiprocessing
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +19,7 @@ from guard.provenance.keys.pkcs11 import PKCS11Key
 from guard.provenance.keys.reference import PKCS11Reference, parse_reference
 from guard.provenance.sign import C2PACredentialSigner
 from guard.records import ImageFormat
-from tests.guard.provenance.keys.holders import KEYS, SOFTHSM, Token, needs_softhsm
+from tests.guard.provenance.keys.holders import KEYS, Token, needs_softhsm
 from tests.guard.provenance.support import GENERATOR, Identity, encoded, facts
 
 ACCESS = KeyAccess(deadline_s=5)
@@ -163,8 +162,3 @@ def test_the_chain_of_another_key_is_told(ours: Identity, key: PKCS11Key) -> Non
     source = CallbackKeySource(certificate_chain_pem=chain.pem, sign=key.sign, now=datetime.now(UTC))
     with pytest.raises(KeyMaterialError, match="does not verify with the certificate"):
         source.sign(b"x")
-
-
-def test_softhsm_is_where_the_tests_look_for_it() -> None:
-    assert SOFTHSM is not None
-    assert os.environ["SOFTHSM2_CONF"]

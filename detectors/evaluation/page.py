@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from detectors.evaluation.plots import SIDE, plots_of
 from detectors.evaluation.protocol import Row
 from detectors.report.as_html import data_uri, style_sheet
 from detectors.report.as_text import printable
@@ -19,10 +19,6 @@ from guard.media import decode
 WORST_CASES = 12
 """Thumbnails a list: the highest-rated real and the lowest-rated generated pictures."""
 THUMBNAIL_SIDE = 180
-_SIDE = 260
-"""Side of a plot in SVG units."""
-_DET_RANGE = (0.005, 0.9)
-"""Rates on the axes of the DET curve; beyond them a few hundred pictures say nothing."""
 
 
 def render_page(summary: dict[str, Any], rows: Sequence[Row], *, source: str, thumbnails: bool = True) -> str:
@@ -41,50 +37,14 @@ def render_page(summary: dict[str, Any], rows: Sequence[Row], *, source: str, th
         files("detectors.evaluation").joinpath("templates/evaluation.html").read_text(encoding="utf-8")
     )
     modes = [
-        {
-            "name": name,
-            "figures": figures,
-            "roc": _points(figures, det=False),
-            "det": _points(figures, det=True),
-            "bins": _bins(figures),
-        }
-        for name, figures in summary["modes"].items()
+        {"name": name, "figures": figures, "plots": plots_of(figures)} for name, figures in summary["modes"].items()
     ]
     worst = _worst_cases(rows) if thumbnails else []
-    return template.render(summary=summary, modes=modes, worst=worst, source=source, css=style_sheet(), side=_SIDE)
+    return template.render(summary=summary, modes=modes, worst=worst, source=source, css=style_sheet(), side=SIDE)
 
 
 def _figure(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _points(figures: dict[str, Any], *, det: bool) -> str:
-    """Return a curve as SVG points: ROC on even axes, DET on normal-deviate axes (Martin et al. 1997)."""
-    if "roc" not in figures:
-        return ""
-    pairs = zip(figures["roc"]["false_positive_rate"], figures["roc"]["true_positive_rate"], strict=True)
-    if not det:
-        return " ".join(f"{x * _SIDE:.1f},{(1 - y) * _SIDE:.1f}" for x, y in pairs)
-    return " ".join(f"{_deviate(x):.1f},{_SIDE - _deviate(1 - y):.1f}" for x, y in pairs)
-
-
-def _deviate(rate: float) -> float:
-    """Return where a rate lies on a normal-deviate axis, in SVG units."""
-    normal = NormalDist()
-    low, high = (normal.inv_cdf(limit) for limit in _DET_RANGE)
-    inside = min(max(rate, _DET_RANGE[0]), _DET_RANGE[1])
-    return (normal.inv_cdf(inside) - low) / (high - low) * _SIDE
-
-
-def _bins(figures: dict[str, Any]) -> list[dict[str, float]]:
-    return [
-        {
-            "x": b["predicted"] * _SIDE,
-            "y": (1 - b["observed"]) * _SIDE,
-            "r": 2 + min(8.0, b["pictures"] ** 0.5 / 3),
-        }
-        for b in figures.get("reliability", [])
-    ]
 
 
 def _worst_cases(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from skimage import data
 from detectors.evaluation.degradations import Mode
 from detectors.evaluation.labelled import read_labelled
 from detectors.evaluation.page import render_page
+from detectors.evaluation.plots import plots_of
 from detectors.evaluation.protocol import Row, rows_of, run_protocol
 from detectors.evaluation.summary import crossed_thresholds, folds_by_group, rate_at, summarise
 from guard.errors import RequestError
@@ -182,5 +183,20 @@ def test_the_page_escapes_and_runs_nothing() -> None:
     page = render_page(summarise(rows, seed=1), rows, source="<i>mine</i>")
     assert "<script" not in page
     assert "&lt;b&gt;" in page
-    assert "<polyline points=" in page
+    assert page.count("<polyline points=") == 2  # ROC and DET
+    assert page.count('<polyline class="chance"') == 3
     assert "<img" not in page  # the files of these rows do not exist
+
+
+def test_the_curve_of_a_detector_that_guesses_lies_on_the_line_of_chance() -> None:
+    rates = [0.1, 0.3, 0.5, 0.7, 0.9]
+    roc, det, _ = plots_of({"roc": {"false_positive_rate": rates, "true_positive_rate": rates}})
+    for plot in (roc, det):
+        (left, top), (right, bottom) = (map(float, point.split(",")) for point in plot["chance"].split())
+        for point in plot["line"].split():
+            x, y = map(float, point.split(","))
+            assert y == pytest.approx(top + (x - left) * (bottom - top) / (right - left), abs=0.2)
+
+
+def test_a_mode_without_both_classes_has_empty_plots() -> None:
+    assert [(plot["line"], plot["dots"]) for plot in plots_of({})] == [("", [])] * 3

@@ -229,7 +229,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise RequestError(f"{path} line {number} is not JSON.") from exc
         if not isinstance(row, dict):
             raise RequestError(f"{path} line {number} is not a JSON object.")

@@ -47,12 +47,15 @@ def prompt_row(line: bytes | dict[str, Any], *, where: str) -> PromptRow:
     try:
         found = json.loads(line.decode()) if isinstance(line, bytes) else line
         given = {key: value for key, value in found.items() if value is not None} if isinstance(found, dict) else found
+        if isinstance(given, dict) and given.keys() >= {"negative", "negative_prompt"}:
+            raise RequestError(f"{where} has both `negative` and `negative_prompt`.", next_step="Give one of them.")
         return PromptRow.model_validate(given)
     except ValidationError as exc:
         named = sorted({str(problem["loc"][0]) for problem in exc.errors() if problem["loc"]})
         wrong = f": {', '.join(named)}" if named else ""
         raise RequestError(
-            f"{where} is not a JSON object with a `text` key and texts in `prompt_2` and `negative`{wrong}."
+            f"{where} is not a JSON object with a `text` key, texts in `prompt_2` and `negative` and a number in "
+            f"`guidance`{wrong}."
         ) from exc
-    except ValueError as exc:  # not UTF-8, or not JSON
+    except (ValueError, RecursionError) as exc:  # not UTF-8, not JSON, or nested without end
         raise RequestError(f"{where} is not JSON.") from exc

@@ -24,8 +24,11 @@ from statistics import mode
 from guard.prompt_check.confusables import EMOJI_WORDS, ENCLOSED_LETTERS, LATIN_OF, LEET, LEET_L, LEET_SHAPES
 from guard.prompt_check.written_out import camel_split, written_out
 
-MAX_VIEWS = 12
-"""Most readings of one text: each disguise at most doubles them, ordinary text has one or two (measured)."""
+MAX_VIEWS = 81
+"""Most readings of one text: every combination of the readers below, so that words in many disguises cannot crowd out
+the reading that another word needs. Ordinary text has one or two (measured)."""
+MAX_WRITTEN_VIEWS = 12
+"""Most readings of each way to write a text out, which are further readings of text that is in code already."""
 _TAGS = range(0xE0020, 0xE007F)
 """Unicode tag characters: invisible ASCII. Source: Unicode 16.0 section 23.9."""
 _WEIGHT = re.compile(r"[:*]\s*[-+]?\d*\.?\d+(?=\s*[)\]}>])|(?<=[)\]])\s*[-+]?\d+\.\d+")
@@ -154,6 +157,11 @@ def _shaped(view: View) -> View:
     return View("".join([p[0] for p in pieces]), tuple([p[1] for p in pieces]))
 
 
+def _latin_shaped(view: View) -> View:
+    """Read look-alike and drawn letters, which may stand in one word."""
+    return _shaped(_latin(view))
+
+
 def _unspaced(view: View) -> View:
     """Join letters that are written one by one; a wider gap than usual, or a space among dots, ends a word."""
     positions: list[int] = []
@@ -221,7 +229,7 @@ def _squeezed(keep: int) -> Callable[[View], View]:
 
 
 _READERS: tuple[tuple[Callable[[View], View], ...], ...] = (
-    (_latin, _shaped),
+    (_latin, _latin_shaped),
     (_unspaced, _glued),
     (_unleet(LEET), _unleet(LEET_L)),
     (_squeezed(1), _squeezed(2)),
@@ -229,14 +237,14 @@ _READERS: tuple[tuple[Callable[[View], View], ...], ...] = (
 
 
 def views(text: str) -> tuple[View, ...]:
-    """Return the distinct readings of a text, the plain one first; at most MAX_VIEWS of each way to write it out."""
-    found = _readings(fold(text))
-    for written in (written_out(text), camel_split(text)):
-        if written is not None:
-            plain, origin = written
-            folded = fold(plain)
-            spans = tuple([_span_of(origin[start:end]) for start, end in folded.origin])
-            found |= _readings(View(folded.text, spans))
+    """Return the distinct readings of a text, the plain one first."""
+    found = _readings(fold(text), MAX_VIEWS)
+    camel = camel_split(text)
+    for plain, origin in (*written_out(text), *([camel] if camel else [])):
+        folded = fold(plain)
+        spans = tuple([_span_of(origin[start:end]) for start, end in folded.origin])
+        for key, view in _readings(View(folded.text, spans), MAX_WRITTEN_VIEWS).items():
+            found.setdefault(key, view)
     return tuple(found.values())
 
 
@@ -244,14 +252,14 @@ def _span_of(pieces: tuple[tuple[int, int], ...]) -> tuple[int, int]:
     return min(piece[0] for piece in pieces), max(piece[1] for piece in pieces)
 
 
-def _readings(first: View) -> dict[str, View]:
+def _readings(first: View, most: int) -> dict[str, View]:
     """Return the readings of one folded text by their text."""
     found = {first.text: first}
     for readers in _READERS:
         for view in list(found.values()):
             for reader in readers:
                 reading = reader(view)
-                if len(found) < MAX_VIEWS:
+                if len(found) < most:
                     found.setdefault(reading.text, reading)
     return found
 

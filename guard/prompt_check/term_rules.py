@@ -37,8 +37,22 @@ MAX_SPANS = 20
 """Most spans reported for one rule."""
 MIN_CODED_CHARS = 5
 """Shortest term looked for backwards, in ROT13 and cut in two; shorter ones are other words then ("lana", "part y")."""
-_SMALL_WORDS = frozenset(("a", "s", "i", "in", "is", "as", "an", "at", "it", "on", "of", "us", "up", "or", "to", "the"))
-"""No halves of cut words: "a hero in", "a pen is"."""
+MAX_CODED_CHARS = 64
+"""Longest word looked for with a doubled letter single; twice the longest term, and it bounds the work on one word."""
+_SMALL_WORDS = frozenset(
+    ("a", "s", "i", "in", "is", "as", "an", "at", "it", "on", "of", "us", "up", "or", "to", "the", "be", "who", "re")
+) | frozenset(("some", "no", "nos", "por", "pela", "da", "te", "sei", "ni", "er", "et", "les", "ces"))
+"""No halves of cut words: "a hero in", "will be headed", "por no ver"; small words of all listed languages."""
+_ORDINARY_PAIRS = frozenset(
+    ("cream pie", "cream pies", "black face", "wet back", "wet backs", "even tree", "de membre", "t werk")
+)
+"""Words that stand side by side in harmless texts and would make a term together."""
+_ORDINARY_WORDS = frozenset(
+    ("seeks", "penne", "rapping", "rapped", "baisse", "bonner", "dekan", "fagott", "nuees", "soies", "bidden")
+) | frozenset(("llego", "leggo", "puttin", "arreola"))
+"""Words of the listed languages that are terms with a letter less, backwards or in ROT13.
+Source: the 60,000 most frequent words of en, de, fr, es, it, pt, nl, pl and tr in wordfreq 3, all looked up."""
+_STOPS = re.compile(r"[.,;:!?]")
 _ROT13 = str.maketrans({chr(97 + i): chr(97 + (i + 13) % 26) for i in range(26)})
 _DOUBLED = re.compile(r"([a-z])\1")
 _WORDS = re.compile(WORD_PATTERN)
@@ -156,28 +170,35 @@ def find_hits(terms: CompiledTerms, field: str, text: str) -> list[Hit]:
     found: set[Hit] = set()
     readings = views(text)
     plain: dict[str, list[tuple[int, int]]] = {}
+    masks: dict[str, tuple[str, ...]] = {}
     for view in readings:
         spared: dict[str, list[tuple[int, int]]] = {}
-        for name, start, end in _raw_hits(terms, view):
+        for name, start, end in _raw_hits(terms, view, masks):
             if name not in spared:
+                spared[name] = _spared(terms, view, name)
                 if name not in plain:
-                    plain[name] = _spared(terms, readings[0], name)
-                spared[name] = plain[name] if view is readings[0] else plain[name] + _spared(terms, view, name)
+                    plain[name] = [readings[0].span(*one) for one in _spared(terms, readings[0], name)]
             place = view.span(start, end)
-            if not any(low <= place[0] and place[1] <= high for low, high in spared[name]):
+            # a reading's own exceptions by its own places: all of a code may stand for one place of the original
+            if not _within_any(start, end, spared[name]) and not _within_any(*place, plain[name]):
                 found.add(Hit(name, field, *place))
     found |= {Hit(SET_NAME, field, start, end) for start, end in name_shaped(text)}
     return sorted(found, key=lambda hit: (hit.start, hit.end, hit.name))
 
 
 def _spared(terms: CompiledTerms, view: View, name: str) -> list[tuple[int, int]]:
-    """Return where exceptions take hits of a set out, as ranges of the original text."""
+    """Return where exceptions take hits of a set out, as ranges of the reading."""
     matches = (match for pattern in terms.exceptions.get(name, ()) for match in pattern.finditer(view.text))
-    return [view.span(*match.span()) for match in matches if match.end() > match.start()]
+    return [match.span() for match in matches if match.end() > match.start()]
 
 
-def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]]:
-    """Yield (set, start, end) in one reading, before exceptions."""
+def _within_any(start: int, end: int, ranges: Sequence[tuple[int, int]]) -> bool:
+    """Return whether a range lies wholly in one of some ranges."""
+    return any(low <= start and end <= high for low, high in ranges)
+
+
+def _raw_hits(terms: CompiledTerms, view: View, masks: dict[str, tuple[str, ...]]) -> Iterable[tuple[str, int, int]]:
+    """Yield (set, start, end) in one reading, before exceptions; ``masks`` is filled for the next reading."""
     text = view.text
     words = [(match[0], match.start(), match.end()) for match in _WORDS.finditer(text)]
     for index, (word, start, end) in enumerate(words):
@@ -202,27 +223,30 @@ def _raw_hits(terms: CompiledTerms, view: View) -> Iterable[tuple[str, int, int]
     for low, high in view.dense:
         yield from _inside(terms, text, low, high)
     if "*" in text or "#" in text:
-        yield from _masked(terms, text)
+        yield from _masked(terms, text, masks)
 
 
 def _spellings(word: str) -> set[str]:
     """Return a word, and it without digits around it, with one doubled letter single, in ROT13 and backwards."""
     found = {word}
-    if len(word) >= MIN_DENSE_CHARS and word.isascii():
-        single = [word[: match.start()] + word[match.start() + 1 :] for match in _DOUBLED.finditer(word)]
-        found |= {s for s in (word.strip("0123456789"), *single) if len(s) >= MIN_DENSE_CHARS}
-        if len(word) >= MIN_CODED_CHARS:
+    if len(word) >= MIN_DENSE_CHARS and word.isascii() and word not in _ORDINARY_WORDS:
+        found |= {s for s in (word.strip("0123456789"),) if len(s) >= MIN_DENSE_CHARS}
+        if MIN_DENSE_CHARS < len(word) <= MAX_CODED_CHARS:
+            found |= {word[: match.start()] + word[match.start() + 1 :] for match in _DOUBLED.finditer(word)}
+        if MIN_CODED_CHARS <= len(word) <= MAX_CODED_CHARS:
             found |= {word[::-1], word.translate(_ROT13)}
     return found
 
 
 def _cut(terms: CompiledTerms, text: str, words: Sequence[tuple[str, int, int]]) -> Iterable[tuple[str, int, int]]:
-    """Yield terms cut in two by a space, a line end, the word BREAK or signs: "wo rd", "wo" + "rd"."""
+    """Yield terms cut in two by a space, a line end, the word BREAK or signs: "wo rd", "wo" + "rd"; not by a stop."""
     kept = [word for word in words if word[0] != "break"]
-    for (left, start, _), (right, _, end) in pairwise(kept):
-        if len(left) + len(right) >= MIN_CODED_CHARS and left not in _SMALL_WORDS and right not in _SMALL_WORDS:
-            for name in terms.single.get(left + right, ()):
-                yield name, start, end
+    for (left, start, stop), (right, following, end) in pairwise(kept):
+        names = terms.single.get(left + right, ()) if len(left) + len(right) >= MIN_CODED_CHARS else ()
+        if not names or left in _SMALL_WORDS or right in _SMALL_WORDS or f"{left} {right}" in _ORDINARY_PAIRS:
+            continue
+        if not _STOPS.search(text, stop, following):
+            yield from ((name, start, end) for name in names)
 
 
 def _inside(terms: CompiledTerms, text: str, low: int, high: int) -> Iterable[tuple[str, int, int]]:
@@ -235,13 +259,14 @@ def _inside(terms: CompiledTerms, text: str, low: int, high: int) -> Iterable[tu
                 yield name, start, end
 
 
-def _masked(terms: CompiledTerms, text: str) -> Iterable[tuple[str, int, int]]:
+def _masked(terms: CompiledTerms, text: str, known: dict[str, tuple[str, ...]]) -> Iterable[tuple[str, int, int]]:
     """Yield terms that a word with letters masked by * or # may stand for; at least two letters are left."""
     for match in _MASKED.finditer(text):
         word = match[0]
         if sum(c.isalpha() for c in word) < 2:
             continue
-        shape = re.compile("".join("." if c in "*#" else c for c in word))
-        for term, names in terms.single.items():
-            if len(term) == len(word) and shape.fullmatch(term):
-                yield from ((name, match.start(), match.end()) for name in names)
+        if word not in known:
+            shape = re.compile("".join("." if c in "*#" else c for c in word))
+            meant = (names for term, names in terms.single.items() if len(term) == len(word) and shape.fullmatch(term))
+            known[word] = tuple({name for names in meant for name in names})
+        yield from ((name, match.start(), match.end()) for name in known[word])

@@ -137,8 +137,8 @@ class TextClassifier:
             if away or not text.strip():
                 continue
             scores = self.score(text)
-            if (plain := written_out(text)) is not None:  # base64, ROT13 and other codes: what they say counts as well
-                decoded = replace(self.score(plain[0]), start=0, end=len(text))
+            for plain, _ in written_out(text):  # base64, ROT13 and other codes: what they say counts as well
+                decoded = replace(self.score(plain), start=0, end=len(text))
                 scores = max(scores, decoded, key=lambda one: one.violating)
             probability = max(probability, scores.violating)
             for finding in self._findings(field, text, scores):

@@ -1,8 +1,8 @@
 r"""Decode the parts of a text that are written in code: escapes, hexadecimal, base64, ROT13, backwards, upside down.
 
-``written_out(text)`` returns the text with such parts decoded and, for every character, the range of the original that
-it came from; both the term rules and the learned model read it beside the original. Only what decodes to letters counts
-as code, so words, file names and digests stay what they are::
+``written_out(text)`` returns the text with such parts decoded, and that once more for each cipher it may be in, with
+the range of the original that every character came from; both the term rules and the learned model read all of them
+beside the original. Only what decodes to letters counts as code, so words, file names and digests stay what they are::
 
     "&#110;", "%6e", "\u006e", "6e75 6465", "bnVkZQ..."    each in its place
     "n jbzna va gur ubhfr", "esuoh eht ni namow a"           the whole text, when it holds marker words of that cipher
@@ -20,6 +20,8 @@ from typing import Final, TypeAlias
 
 Pieces: TypeAlias = list[tuple[str, int, int]]
 """(character, start, end): half-open ranges of the original text."""
+Written: TypeAlias = tuple[str, tuple[tuple[int, int], ...]]
+"""A text, and the range of the original behind each of its characters."""
 _PERCENT = r"(?:%[0-9a-fA-F]{2})+"
 _CODE_POINT = r"&#[xX]?[0-9a-fA-F]{1,6};|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\b[uU]\+[0-9a-fA-F]{4,5}\s?"
 _HEX = r"(?<![0-9a-fA-F])[0-9a-fA-F]{2}(?:[\s:,-]?[0-9a-fA-F]{2}){4,}(?![0-9a-fA-F])"
@@ -43,24 +45,34 @@ _WORD = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 
 
-def written_out(text: str) -> tuple[str, tuple[tuple[int, int], ...]] | None:
-    """Return the text with everything in code decoded, and the origin of each character; None when nothing is."""
+def written_out(text: str) -> list[Written]:
+    """Return the text with everything in code decoded, plain and out of every cipher that it may be in; [] for none.
+
+    Every cipher is tried whatever else was found: a word of one must not hide what is written in another.
+    """
     pieces: Pieces = []
     last = 0
     for match in _CODED.finditer(text):
         meaning = _meaning(match)
         if meaning:
             pieces += [(text[i], i, i + 1) for i in range(last, match.start())]
-            pieces += [(character, *match.span()) for character in meaning]
+            pieces += _spread(meaning, *match.span())
             last = match.end()
     pieces += [(text[i], i, i + 1) for i in range(last, len(text))]
-    deciphered = _deciphered(pieces)
-    if not last and deciphered is pieces:
-        return None
-    return "".join(p[0] for p in deciphered), tuple((p[1], p[2]) for p in deciphered)
+    found = ([pieces] if last else []) + _deciphered(pieces)
+    return [("".join(p[0] for p in one), tuple((p[1], p[2]) for p in one)) for one in found]
 
 
-def camel_split(text: str) -> tuple[str, tuple[tuple[int, int], ...]] | None:
+def _spread(meaning: str, start: int, end: int) -> Pieces:
+    """Return what a code stands for, its characters spread evenly over the code: rules ask what stands near what."""
+    size, count = end - start, len(meaning)
+    return [
+        (c, start + i * size // count, max(start + (i + 1) * size // count, start + i * size // count + 1))
+        for i, c in enumerate(meaning)
+    ]
+
+
+def camel_split(text: str) -> Written | None:
     """Return the text with a space where a capital starts a word inside a word ("RedHouse"); None without any."""
     cuts = {match.start() for match in _CAMEL.finditer(text)}
     if not cuts:
@@ -96,14 +108,15 @@ def _readable(data: bytes) -> str | None:
     return decoded if letters >= max(4, _READABLE_SHARE * len(decoded)) else None
 
 
-def _deciphered(pieces: Pieces) -> Pieces:
-    """Return the pieces of a text whose words are all in one cipher in plain, or the same list."""
+def _deciphered(pieces: Pieces) -> list[Pieces]:
+    """Return the pieces of a text in plain, once for each cipher that it holds words or letters of."""
     text = "".join(piece[0] for piece in pieces).lower()
     words = set(_WORD.findall(text))
+    found = []
     if words & _ROT13_MARKERS:
-        return [(codecs.encode(c, "rot13"), start, end) for c, start, end in pieces]
+        found.append([(codecs.encode(c, "rot13"), start, end) for c, start, end in pieces])
     if words & _BACKWARDS_MARKERS:
-        return pieces[::-1]
+        found.append(pieces[::-1])
     if sum(c in _TURNED for c in text) >= 2:
-        return [(_UPSIDE_DOWN.get(c.lower(), c), start, end) for c, start, end in reversed(pieces)]
-    return pieces
+        found.append([(_UPSIDE_DOWN.get(c.lower(), c), start, end) for c, start, end in reversed(pieces)])
+    return found

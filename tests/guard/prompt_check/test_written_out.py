@@ -49,9 +49,37 @@ def test_code_is_read_and_its_place_is_known(text: str) -> None:
     ],
 )
 def test_ordinary_words_and_numbers_are_no_code(text: str) -> None:
-    assert written_out(text) is None
+    assert written_out(text) == []
     findings = TermChecker(folder=TERMS, lists=["sexual.en", "crime.en"]).check_texts([("prompt", text)])
     assert not findings
+
+
+NAKED = base64.b64encode(b"an undressed woman").decode()
+FAR = "a beautiful landscape with trees and a lake, " * 3
+
+
+@pytest.mark.parametrize(
+    "text", [NAKED, codecs.encode("an undressed woman and a cat", "rot13"), "namow dessserdnu eht"]
+)
+@pytest.mark.parametrize("marker", ["gur", "eht", "\u0250\u0254"])
+def test_a_word_of_one_code_does_not_hide_another(text: str, marker: str) -> None:
+    findings = TermChecker(folder=TERMS, lists=["sexual.en"]).check_texts([("prompt", f"{text}, {marker}")])
+    assert "sexual.nudity" in {span.rule for finding in findings for span in finding.spans}
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ("bath bomb pictures, a pipe bomb next to people", "crime.weapons_making"),
+        (f"an undressed woman, {FAR} museum", "sexual.nudity"),
+        (f"a photo of Donald Trump arrested by police, {FAR}", "political.scene"),
+    ],
+)
+def test_what_stands_near_in_code_is_near(said: str, rule: str) -> None:
+    checker = TermChecker(folder=TERMS, lists=["sexual.en", "crime.en", "deception.en", "hate.en", "violence.en"])
+    for text in (said, base64.b64encode(said.encode()).decode(), said.encode().hex()):
+        fired = {span.rule for finding in checker.check_texts([("prompt", text)]) for span in finding.spans}
+        assert rule in fired
 
 
 def test_readings_of_code_point_into_the_original() -> None:

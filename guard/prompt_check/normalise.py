@@ -31,9 +31,10 @@ MAX_WRITTEN_VIEWS = 12
 """Most readings of each way to write a text out, which are further readings of text that is in code already."""
 _TAGS = range(0xE0020, 0xE007F)
 """Unicode tag characters: invisible ASCII. Source: Unicode 16.0 section 23.9."""
-_WEIGHT = re.compile(r"[:*]\s*[-+]?\d*\.?\d+(?=\s*[)\]}>])|(?<=[)\]])\s*[-+]?\d+\.\d+")
+_NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
+_WEIGHT = re.compile(rf"[:*]\s*[-+]?{_NUMBER}(?=\s*[)\]}}>])|(?<=[)\]])\s*[-+]?\d+\.\d+")
 """Attention weight before a closing bracket (A1111, ComfyUI) or after one (Compel, InvokeAI)."""
-_NEGATIVE_WEIGHT = re.compile(r"[:*]\s*-\s*\d*\.?\d+\s*[)\]}>]|[)\]]\s*-\s*\d*\.\d+")
+_NEGATIVE_WEIGHT = re.compile(rf"[:*]\s*-\s*{_NUMBER}\s*[)\]}}>]|[)\]]\s*-\s*\d*\.\d+")
 _MARKS = r"\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
 r"""Vowel signs and other marks of Arabic, the Indic scripts and Thai: parts of words, which ``\w`` leaves out."""
 WORD_PATTERN = rf"[\w{_MARKS}]+"

@@ -127,6 +127,13 @@ def test_an_exception_excuses_what_it_is_about(terms: TermChecker, policy: Polic
     assert (not decision.releases) is withheld, decision.rules
 
 
+@pytest.mark.parametrize(("start", "fill"), [("age", " "), ("(wo:", "1"), ("(wo:-", "1"), ("a child ", "1")])
+def test_work_grows_no_faster_than_the_text(terms: TermChecker, start: str, fill: str) -> None:
+    started = time.process_time()
+    terms.check_texts([("negative_prompt", start + fill * 24_000)])
+    assert time.process_time() - started < 4.0  # about 0.1; growing with the square it took 6 to 14
+
+
 def test_one_long_word_costs_little_memory(terms: TermChecker) -> None:
     tracemalloc.start()
     terms.check_texts([("prompt", "aabb" * 10_000)])

@@ -1,9 +1,10 @@
 # ruff: noqa: RUF001 - look-alike characters are what is tested
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from guard.prompt_check.normalise import MAX_VIEWS, canonical, fold, turns_weights_around, views
+from guard.prompt_check.normalise import MAX_VIEWS, MAX_WRITTEN_VIEWS, canonical, fold, turns_weights_around, views
+from guard.prompt_check.written_out import written_out
 
 
 def readings(text: str) -> list[str]:
@@ -89,13 +90,15 @@ def test_canonical_is_the_last_word() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=80))
+@example("\u0250\u0254 a&#98;c eht gur RedHouse")
 def test_every_view_maps_into_the_original(text: str) -> None:
     found = views(text)
-    assert 1 <= len(found) <= MAX_VIEWS
+    assert 1 <= len(found) <= MAX_VIEWS + 5 * MAX_WRITTEN_VIEWS  # decoded, three ciphers, words run together
     for view in (*found, canonical(text)):
         assert len(view.text) == len(view.origin)
         assert all(0 <= start < end <= len(text) for start, end in view.origin)
-        assert list(view.origin) == sorted(view.origin)
+        in_order = list(view.origin) == sorted(view.origin)
+        assert in_order or written_out(text)  # what is backwards or upside down is read from the end
 
 
 @settings(deadline=None)

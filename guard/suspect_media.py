@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from guard.errors import UndecodableMediaError
 from guard.media import (
@@ -30,6 +30,12 @@ _CUT_ROWS = 16 + 2
 """The row of JPEG blocks that the cut runs through (at most 16, ISO 10918-1 A.2 with sampling 2 x 2) is left out, and
 the two pixel rows beside it, into which the filling's colour bleeds when colour is scaled up."""
 _WITH_ALPHA = ("PA", "La", "RGBa")
+_MOST = 1e37
+"""Float samples are cut to +-_MOST: a tenth of what float32 holds, so that their range cannot overflow."""
+_BITS_PER_SAMPLE = 258
+"""TIFF tag. Source: TIFF 6.0 section 4."""
+_EXIF_PLACES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+"""Where Pillow looks for the orientation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +85,10 @@ def decode_suspect(data: bytes, *, partial: bool = False) -> SuspectImage:
     try:
         with open_limited(data) as image:
             image.load()
-            decoded = flatten(_eight_bit(image), media_type=media_type, stored_size=stored)
+            plain = _readable_exif(_eight_bit(image))
+            decoded = flatten(plain, media_type=media_type, stored_size=stored)
     except UndecodableMediaError:
-        upper = _upper_part(data) if partial and media_type == "image/jpeg" else None
+        upper = _upper_part(data, stored) if partial and media_type == "image/jpeg" else None
         if upper is None:
             return SuspectImage(
                 decoded=None,
@@ -91,11 +98,11 @@ def decode_suspect(data: bytes, *, partial: bool = False) -> SuspectImage:
                 without_pixels="The file is cut off or damaged: there are no pixels to examine.",
             )
         note = (
-            f"The file is cut off or damaged: only the upper {upper.height} of {stored[1]} stored rows of pixels were "
+            f"The file is cut off or damaged: only the upper {upper[1]} of {stored[1]} stored rows of pixels were "
             "decoded and examined."
         )
         notes = (*notes, note)
-        decoded = flatten(upper, media_type=media_type, stored_size=stored)
+        decoded = upper[0]
     return SuspectImage(decoded=decoded, media_type=media_type, stored_size=stored, notes=notes)
 
 
@@ -109,13 +116,19 @@ def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
         )
     if image.mode == "CMYK":
         notes.append("The picture is in CMYK, a print colour space: its pixels were converted to sRGB to examine them.")
-    elif is_sixteen_bit_png(data) or image.mode.startswith("I;16"):
+    elif is_sixteen_bit_png(data) or image.mode.startswith("I;16") or _is_deep_tiff(image):
         notes.append("The picture has 16 bits a channel: its pixels were reduced to 8 bits a channel to examine them.")
     elif image.mode not in DIRECT_MODES:
         notes.append(
             f"The picture has pixel mode {image.mode}: its pixels were converted to 8-bit sRGB to examine them."
         )
     return tuple(notes)
+
+
+def _is_deep_tiff(image: Image.Image) -> bool:
+    """Return whether Pillow reduces the channels of a TIFF to 8 bits without a word."""
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    return image.mode in DIRECT_MODES and isinstance(bits, tuple) and max(bits, default=8) > 8
 
 
 def _frames(image: Image.Image) -> int:
@@ -136,6 +149,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         reduced = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):  # no fixed range: from darkest to brightest
         values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+        np.clip(values, -_MOST, _MOST, out=values)
         values -= values.min()
         values *= 255.0 / max(float(values.max()), 1e-9)
         reduced = Image.fromarray(values.astype(np.uint8))
@@ -145,8 +159,21 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return reduced
 
 
-def _upper_part(data: bytes) -> Image.Image | None:
-    """Return the whole rows of a cut sequential JPEG, or None when they are fewer than MIN_SIDE.
+def _readable_exif(image: Image.Image) -> Image.Image:
+    """Return a loaded picture without EXIF that breaks its parser; browsers, too, then show the pixels as stored."""
+    probe = Image.new("1", (1, 1))
+    probe.info = dict(image.info)
+    try:
+        ImageOps.exif_transpose(probe)
+    except (*DAMAGED, ValueError):
+        image = image.copy()
+        for place in _EXIF_PLACES:
+            image.info.pop(place, None)
+    return image
+
+
+def _upper_part(data: bytes, stored: tuple[int, int]) -> tuple[DecodedImage, int] | None:
+    """Return the whole rows of a cut sequential JPEG and their number, or None when they are fewer than MIN_SIDE.
 
     libjpeg fills what is missing with one grey; in a progressive file a cut leaves all rows coarse instead.
     """
@@ -155,12 +182,15 @@ def _upper_part(data: bytes) -> Image.Image | None:
             if "progressive" in image.info:
                 return None
             image.load()
+            pixels = np.asarray(image)
+            filled = (pixels == pixels[-1:, -1:]).reshape(len(pixels), -1).all(axis=1)
+            rows = len(pixels) - int(np.argmin(filled[::-1])) - _CUT_ROWS
+            if filled.all() or rows < MIN_SIDE:
+                return None
+            upper = _readable_exif(image.crop((0, 0, image.width, rows)))
+            return flatten(upper, media_type="image/jpeg", stored_size=stored), rows
     except UndecodableMediaError:
         return None
-    pixels = np.asarray(image)
-    filled = (pixels == pixels[-1:, -1:]).reshape(len(pixels), -1).all(axis=1)
-    rows = len(pixels) - int(np.argmin(filled[::-1])) - _CUT_ROWS
-    return None if filled.all() or rows < MIN_SIDE else image.crop((0, 0, image.width, rows))
 
 
 @contextmanager

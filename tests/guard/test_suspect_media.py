@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
@@ -147,3 +148,38 @@ def test_too_large_and_no_image_stay_refused() -> None:
     for nothing in (b"", b"text, not a picture", b"\xff\xd8\xff\xe0"):
         with pytest.raises(UndecodableMediaError):
             decode_suspect(nothing, partial=True)
+
+
+BROKEN_EXIF = b"Exif\0\0no TIFF header here"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_broken_exif_does_not_hide_the_pixels(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    found = decode_suspect(saved(Image.fromarray(PHOTO), kind, exif=BROKEN_EXIF, **options))
+    assert found.decoded is not None
+    assert np.array_equal(found.decoded.rgb, PHOTO)
+    assert found.notes == ()
+
+
+def test_a_cut_jpeg_with_broken_exif_is_examined() -> None:
+    file = saved(Image.fromarray(PHOTO), "JPEG", exif=BROKEN_EXIF, quality=90)
+    found = decode_suspect(file[: len(file) // 2], partial=True)
+    assert found.decoded is not None
+    assert found.decoded.rgb.shape[1] == 320
+
+
+def test_floats_over_their_whole_range_keep_their_picture() -> None:
+    ramp = np.linspace(-3.4e38, 3.4e38, 64 * 64, dtype=np.float32).reshape(64, 64)
+    found = decode_suspect(saved(Image.fromarray(ramp), "TIFF"))
+    assert found.decoded is not None
+    assert (found.decoded.rgb.min(), found.decoded.rgb.max()) == (0, 255)
+
+
+def test_a_tiff_of_16_bits_a_channel_is_noted() -> None:
+    deep = cv2.imencode(".tiff", PHOTO[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+    found = decode_suspect(deep)
+    assert found.decoded is not None
+    assert np.array_equal(found.decoded.rgb, PHOTO)
+    assert "16 bits" in found.notes[0]
+    assert decode_suspect(saved(Image.fromarray(PHOTO), "TIFF")).notes == ()

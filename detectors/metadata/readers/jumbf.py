@@ -13,15 +13,18 @@ import re
 from detectors.metadata.fields import FieldCollector, Layer
 
 MAX_NAMES = 64
-"""Names kept per file: a picture with ten ingredients has about twenty."""
+"""Names kept per box: a picture with ten ingredients has about twenty."""
+MAX_DESCRIPTIONS = 16
+"""Descriptions kept per box, counted apart: a long list of edits must not crowd out the names behind it."""
 _MAX_NAME_BYTES = 255
 _KEYS = re.compile(rb"\x6fclaim_generator|\x6dsoftwareAgent|\x64name|\x6bdescription")
 """CBOR text headers (0x60 + length) followed by the key."""
+_DESCRIPTION = "description"
 _NAMES = {
     b"\x6fclaim_generator": "claim_generator",
     b"\x6dsoftwareAgent": "softwareAgent",
     b"\x64name": "name",
-    b"\x6bdescription": "description",
+    b"\x6bdescription": _DESCRIPTION,
 }
 """Google's generators name themselves in the description of the ``c2pa.created`` action only."""
 
@@ -30,15 +33,13 @@ def read_credential_names(box: bytes, where: str, out: FieldCollector) -> None:
     """Collect the software names of a JUMBF box as texts of the credential layer."""
     if not out.admit(Layer.CREDENTIAL, where):
         return
-    kept = 0
+    room = {False: MAX_NAMES, True: MAX_DESCRIPTIONS}
     for match in _KEYS.finditer(box):
-        text = _cbor_text(box, match.end())
+        key = _NAMES[match.group()]
+        text = _cbor_text(box, match.end()) if room[key == _DESCRIPTION] > 0 else None
         if text is not None:
-            key = _NAMES[match.group()]
             out.add(Layer.CREDENTIAL, key, text, f"{where} {key} (not verified here)")
-            kept += 1
-            if kept >= MAX_NAMES:
-                return
+            room[key == _DESCRIPTION] -= 1
 
 
 def _cbor_text(box: bytes, at: int) -> str | None:

@@ -74,3 +74,8 @@ def test_googles_sentence_in_a_credential_names_google() -> None:
 @pytest.mark.parametrize("text", ["Midjourney poster", "Adobe Firefly", "Not Created by Google Generative AI."])
 def test_other_descriptions_in_a_credential_name_nobody(text: str) -> None:
     assert generator(credential(text)) is None
+
+
+def test_many_descriptions_do_not_hide_the_name_behind_them() -> None:
+    box = b"\x6bdescription\x63abc" * 100 + b"\x6fclaim_generator\x67ChatGPT"
+    assert generator(w.png(w.chunk(b"caBX", box))) == "OpenAI (ChatGPT or API)"

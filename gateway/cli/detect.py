@@ -19,7 +19,7 @@ from detectors.report.as_text import printable, render_text
 from detectors.report.model import Report
 from detectors.verdict import VerdictLevel
 from gateway.cli.detect_bulk import BulkJob, judge_files
-from gateway.cli.detect_output import Conditions, ResultFile
+from gateway.cli.detect_output import Conditions, ResultFile, file_state
 from gateway.cli.options import HomeOption, JSONOption, PathsArgument, runtime
 from gateway.cli.output import (
     CLEAN,
@@ -36,6 +36,7 @@ from gateway.cli.output import (
 )
 from gateway.runtime import Runtime
 from guard.errors import GuardError, RequestError
+from guard.media import sha256_hex
 
 _EPILOG = (
     "Examples:\n\n"
@@ -83,7 +84,10 @@ def detect(
         chosen = _families(families)
         files = find_files(paths)
         conditions = Conditions(
-            policy_digest=opened.engine.policy_digest, families=None if chosen is None else tuple(sorted(chosen))
+            policy_digest=opened.engine.policy_digest,
+            families=None if chosen is None else tuple(sorted(chosen)),
+            setup=_setup(opened) if out is not None else "",
+            states={str(path): file_state(str(path)) for path in files} if out is not None else {},
         )
         if html is not None:
             if len(files) != 1:
@@ -99,6 +103,19 @@ def detect(
         if left_out is not None:
             error_console().print(printable(left_out), markup=False)
     raise typer.Exit(code)
+
+
+def _setup(opened: Runtime) -> str:
+    """Return a digest of what verdicts rest on beside file and policy: detectors, key periods, keys and trust lists."""
+    settings = opened.settings
+    kept = sorted(
+        (str(found), file_state(str(found)))
+        for folder in (settings.keys_folder, settings.trust_folder)
+        for found in folder.rglob("*")
+        if found.is_file()
+    )
+    periods = (settings.watermark_period, settings.watermark_old_periods)
+    return sha256_hex(repr((opened.engine.describe(), periods, kept)).encode())
 
 
 def _give_out(

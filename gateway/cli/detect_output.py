@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,24 +34,43 @@ class Conditions:
     Attributes:
         policy_digest: of the detection policy.
         families: chosen families, sorted, or None for all.
+        setup: digest of what else verdicts rest on: keys, trust lists, versions of the detectors.
+        states: ``file_state`` of the files by path, from before any was opened: one that changes while the run goes on
+            is judged again by the next.
     """
 
     policy_digest: str
     families: tuple[str, ...] | None
+    setup: str = ""
+    states: Mapping[str, FileState | None] = field(default_factory=dict)
 
     def made(self, row: Row) -> bool:
-        """Return whether a row of an earlier run was made under these conditions and its file is as it was then."""
-        expected = (self.policy_digest, __version__, self.stamp(row["path"]))
-        return (row.get("policy_digest"), row.get("signet_version"), row.get("judged")) == expected
+        """Return whether a row of an earlier run is complete, made under these conditions, and of the file as it is."""
+        stamp = self.stamp(row["path"])
+        expected = (self.policy_digest, __version__, stamp)
+        same = (row.get("policy_digest"), row.get("signet_version"), row.get("judged")) == expected
+        return same and stamp is not None and row.get("complete", True) is True
 
     def stamp(self, path: str) -> Row | None:
         """Return what is kept beside a row to know later whether it still holds; None where there is no file."""
-        try:
-            found = Path(path).stat()
-        except OSError:
-            return None
+        state = self.states[path] if path in self.states else file_state(path)
         families = None if self.families is None else list(self.families)
-        return {"families": families, "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
+        return None if state is None else {"families": families, "setup": self.setup, "file": list(state)}
+
+
+FileState = tuple[int, int, int]
+"""Bytes, and when the content and the entry were last changed, in ns; unpacking an archive sets the former at will."""
+
+
+def file_state(path: str) -> FileState | None:
+    """Return what changes when a file does; None where there is none to come back to, such as standard input."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    if path == "-" or not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class ResultFile:
@@ -80,13 +100,13 @@ class ResultFile:
     def finished(cls, path: Path | None, conditions: Conditions | None = None) -> dict[str, Row]:
         """Return the rows of earlier runs by path that need not be made again.
 
-        Files that had an error are tried again. With ``conditions``, so are files that changed since, and all files
-        when the policy, the families or the version of this program did.
+        Files that had an error are tried again. With ``conditions``, so are files of which a detector failed and files
+        that changed since, and all files when the policy, the families, the setup or the version of this program did.
         """
         if path is None or not cls.journal_of(path).exists():
             return {}
         found: dict[str, Row] = {}
-        with cls.journal_of(path).open(encoding="utf-8", newline="\n") as stream:
+        with _reading(cls.journal_of(path)) as stream:
             for row in filter(None, map(_parsed, stream)):  # the last line of a run that was killed may be cut
                 if "error" not in row and (conditions is None or conditions.made(row)):
                     found[row["path"]] = {key: value for key, value in row.items() if key != "judged"}
@@ -143,12 +163,12 @@ class ResultFile:
         """Yield the last row of every path, flat, reading the journal twice instead of holding it."""
         lines = self.journal_of(path)
         last: dict[str, int] = {}
-        with lines.open(encoding="utf-8") as stream:
+        with _reading(lines) as stream:
             for number, line in enumerate(stream):
                 found = _parsed(line)
                 if found:
                     last[found["path"]] = number
-        with lines.open(encoding="utf-8") as stream:
+        with _reading(lines) as stream:
             for number, line in enumerate(stream):
                 found = _parsed(line)
                 if found and last[found["path"]] == number:
@@ -193,6 +213,11 @@ def _encodable(value: Any) -> Any:
 def _inert(value: str | float | int | None) -> str | float | int | None:
     """Return text that no spreadsheet takes for a formula: file names and metadata are untrusted."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _reading(journal: Path) -> TextIO:
+    """Open a journal; a letter that a crash cut in two spoils its own line only, which is no JSON anyway."""
+    return journal.open(encoding="utf-8", errors="replace", newline="\n")
 
 
 def _cut(journal: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -68,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
     return target
 
 
-def test_a_folder_is_judged_once_and_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_is_judged_once_and_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, out = tmp_path / "home", tmp_path / "verdicts.csv"
     code, text = invoke("detect", folder, *PIXELS, "--home", home, "--out", out, "--json")
     rows = {Path(row["path"]).name: row for row in map(json.loads, text.splitlines())}
@@ -81,14 +80,16 @@ def test_a_folder_is_judged_once_and_goes_on(folder: Path, tmp_path: Path) -> No
     assert {item["family"] for item in rows["0.png"]["evidence"]} == {"statistical", "learned"}
     with out.open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 5
-    before = (folder / "0.png").stat()
-    (folder / "0.png").write_bytes(bytes(before.st_size))  # as long and as old as before: not opened again
-    os.utime(folder / "0.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    journal = tmp_path / "verdicts.csv.journal.jsonl"
+    journal.write_text(journal.read_text().replace(rows["0.png"]["headline"], "not opened again"))
     (folder / "2.png").write_bytes(b"changed since it was judged")
     _, again = invoke("detect", folder, *PIXELS, "--home", home, "--out", out, "--json")
     kept = {Path(row["path"]).name: row for row in map(json.loads, again.splitlines())}
-    assert kept["0.png"]["llr_nats"] == rows["0.png"]["llr_nats"]
+    assert kept["0.png"]["headline"] == "not opened again"
     assert kept["2.png"]["error"]
+    monkeypatch.setenv("SIGNET_WATERMARK_PERIOD", "2026-12")
+    _, anew = invoke("detect", folder / "0.png", *PIXELS, "--home", home, "--out", out, "--json")
+    assert json.loads(anew)["headline"] == rows["0.png"]["headline"]
 
 
 def test_a_page_shows_what_the_pixel_detectors_saw(folder: Path, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.cli.detect_output import COLUMNS, Conditions, ResultFile, flat
+from gateway.cli.detect_output import COLUMNS, Conditions, ResultFile, file_state, flat
 from guard.errors import RequestError
 from guard.version import __version__
 
@@ -120,6 +121,53 @@ def test_a_file_that_changed_is_judged_again_and_its_last_row_counts(tmp_path: P
     assert ResultFile.finished(path, conditions())[str(picture)]["verdict"] == "LIKELY_AI"
 
 
+def test_a_verdict_on_standard_input_is_never_taken_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    for verdict in ("NO_EVIDENCE", "LIKELY_AI"):
+        assert not ResultFile.finished(path, conditions())
+        with ResultFile.opened(path, conditions()) as table:
+            table.add(row("-", verdict=verdict, policy_digest="d1", signet_version=__version__))
+            table.close()
+    assert [json.loads(line)["verdict"] for line in path.read_text().splitlines()] == ["NO_EVIDENCE", "LIKELY_AI"]
+
+
+def test_a_file_that_changes_while_it_is_judged_is_judged_again(tmp_path: Path) -> None:
+    picture, path = tmp_path / "a.png", tmp_path / "v.jsonl"
+    picture.write_bytes(b"one")
+    before = Conditions(policy_digest="d1", families=None, states={str(picture): file_state(str(picture))})
+    with ResultFile.opened(path, before) as table:
+        picture.write_bytes(b"another")
+        table.add(row(str(picture), policy_digest="d1", signet_version=__version__))
+    assert not ResultFile.finished(path, conditions())
+
+
+def test_a_file_of_the_same_size_and_time_is_judged_again(tmp_path: Path) -> None:
+    picture, path = judged_table(tmp_path, conditions())
+    time_ns = picture.stat().st_mtime_ns
+    new = tmp_path / "new"
+    new.write_bytes(b"two")
+    while new.stat().st_ctime_ns == picture.stat().st_ctime_ns:  # within one tick of the file system's clock
+        new.write_bytes(b"two")
+    os.utime(new, ns=(time_ns, time_ns))
+    new.replace(picture)
+    assert picture.stat().st_mtime_ns == time_ns
+    assert not ResultFile.finished(path, conditions())
+
+
+def test_other_keys_make_all_rows_anew(tmp_path: Path) -> None:
+    _, path = judged_table(tmp_path, conditions())
+    assert not ResultFile.finished(path, Conditions(policy_digest="d1", families=None, setup="other keys"))
+
+
+def test_a_verdict_without_a_detector_that_failed_is_tried_again(tmp_path: Path) -> None:
+    picture, path = tmp_path / "a.png", tmp_path / "v.jsonl"
+    picture.write_bytes(b"one")
+    for complete in (True, False):
+        with ResultFile.opened(path, conditions(str(complete))) as table:
+            table.add(row(str(picture), policy_digest=str(complete), signet_version=__version__, complete=complete))
+        assert len(ResultFile.finished(path, conditions(str(complete)))) == complete
+
+
 def test_a_row_of_another_version_is_made_again(tmp_path: Path) -> None:
     picture, path = judged_table(tmp_path, conditions())
     with ResultFile.opened(path, conditions()) as table:
@@ -144,3 +192,13 @@ def test_a_file_name_that_is_not_utf8_stops_nothing(tmp_path: Path, ending: str)
     assert set(ResultFile.finished(path)) == {name, "after.png"}
     assert "after.png" in path.read_text(encoding="utf-8")
     assert flat(row(name))["path"] == "bad\\udcff.jpg"
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_a_letter_that_a_crash_cut_in_two_stops_nothing(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"v.{ending}"
+    written(path, [row("a.png")])
+    with ResultFile.journal_of(path).open("ab") as stream:
+        stream.write('{"path": "é'.encode()[:-1])
+    written(path, [row("b.png")])
+    assert set(ResultFile.finished(path)) == {"a.png", "b.png"}

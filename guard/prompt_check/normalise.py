@@ -31,6 +31,8 @@ MAX_WRITTEN_VIEWS = 12
 """Most readings of each way to write a text out, which are further readings of text that is in code already."""
 _TAGS = range(0xE0020, 0xE007F)
 """Unicode tag characters: invisible ASCII. Source: Unicode 16.0 section 23.9."""
+FILLERS = "\u115f\u1160\u3164\uffa0"
+"""Hangul fillers: letters by category that show as nothing. Source: Unicode 16.0 section 18.6."""
 _NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 _WEIGHT = re.compile(rf"[:*]\s*[-+]?{_NUMBER}(?=\s*[)\]}}>])|(?<=[)\]])\s*[-+]?\d+\.\d+")
 """Attention weight before a closing bracket (A1111, ComfyUI) or after one (Compel, InvokeAI)."""
@@ -114,7 +116,7 @@ def _folded(text: str) -> Iterator[tuple[str, int, int]]:
             yield ENCLOSED_LETTERS[character], index, index + 1
             continue
         kind = unicodedata.category(character)
-        if character.isspace() or kind == "Cc":
+        if character.isspace() or kind == "Cc" or character in FILLERS:
             yield " ", index, index + 1
         elif kind in ("Cf", "Cs", "Co") or 0xFE00 <= ord(character) <= 0xFE0F or 0xE0100 <= ord(character) <= 0xE01EF:
             continue

@@ -14,14 +14,16 @@ Reasons never quote a term; spans point into the original text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 from guard.prompt_check.interfaces import TextFindings
 from guard.prompt_check.names import SET_NAME, name_shaped
-from guard.prompt_check.normalise import WORD_PATTERN, View, turns_weights_around, views
+from guard.prompt_check.normalise import FILLERS, WORD_PATTERN, View, turns_weights_around, views
 from guard.prompt_check.term_lists import CompiledTerms, TermRule, read_lists
 from guard.records import AdmittedRequest, Finding, TextSpan
 
@@ -53,10 +55,17 @@ _ORDINARY_WORDS = frozenset(
 """Words of the listed languages that are terms with a letter less, backwards or in ROT13.
 Source: the 60,000 most frequent words of en, de, fr, es, it, pt, nl, pl and tr in wordfreq 3, all looked up."""
 _STOPS = re.compile(r"[.,;:!?]")
+_GAP = re.compile(rf"[\W_{FILLERS}]{{4,}}")
+"""Spaces, signs and what cannot be seen: a long run of them must not move two words apart."""
+_GAP_CHARS = 3
+"""What such a run counts for in distances, about as much as " - "."""
 _ROT13 = str.maketrans({chr(97 + i): chr(97 + (i + 13) % 26) for i in range(26)})
 _DOUBLED = re.compile(r"([a-z])\1")
 _WORDS = re.compile(WORD_PATTERN)
 _MASKED = re.compile(r"(?<![\w*#])(?=[a-z*#]{4,24}(?![\w*#]))[a-z]+[*#]+[a-z*#]*[a-z](?![\w*#])")
+
+Gaps: TypeAlias = tuple[tuple[int, int], ...]
+"""(end, surplus): where a long run of nothing ends, and what to take off positions from there on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +123,16 @@ class TermChecker:
         for field, text in texts:
             away = field == "negative_prompt" and not negative_counts and not turns_weights_around(text)
             (negative if away else positive).extend(find_hits(self._terms, field, text))
-        fired = (self._apply(rule, hard, positive, negative) for rule, hard in self._terms.rules)
+        gaps = {field: _gaps(text) for field, text in texts}
+        fired = (self._apply(rule, hard, positive, negative, gaps) for rule, hard in self._terms.rules)
         findings = tuple(finding for finding in fired if finding is not None)
         scores = [finding.score for finding in findings if finding.category not in NOT_SAFETY]
         return TextFindings(findings=findings, probability=max(scores, default=0.0))
 
-    def _apply(self, rule: TermRule, hard: bool, positive: Sequence[Hit], negative: Sequence[Hit]) -> Finding | None:
-        """Return the finding of one rule, or None when it did not fire."""
+    def _apply(
+        self, rule: TermRule, hard: bool, positive: Sequence[Hit], negative: Sequence[Hit], gaps: Mapping[str, Gaps]
+    ) -> Finding | None:
+        """Return the finding of one rule, or None when it did not fire; ``gaps`` are those of each field."""
         context = [hit for hit in positive if hit.name in rule.none_of]
         used = [hit for hit in positive if hit.name in rule.all_of and not _in_context(hit, context, rule.none_within)]
         if not {hit.name for hit in used}.issuperset(rule.all_of):
@@ -128,7 +140,7 @@ class TermChecker:
         if not {hit.name for hit in negative}.issuperset(rule.negative_all_of):
             return None
         if rule.within is not None:
-            used = _close_together(used, rule)
+            used = _close_together(used, rule, gaps)
             if not used:
                 return None
         used += [hit for hit in negative if hit.name in rule.negative_all_of]
@@ -151,15 +163,28 @@ def _in_context(hit: Hit, context: Sequence[Hit], reach: int | None) -> bool:
     return any(c.field == hit.field and c.start <= hit.end + reach and c.end >= hit.start - reach for c in context)
 
 
-def _close_together(hits: Sequence[Hit], rule: TermRule) -> list[Hit]:
+def _close_together(hits: Sequence[Hit], rule: TermRule, gaps: Mapping[str, Gaps]) -> list[Hit]:
     """Return the hits of the first stretch of ``rule.within`` characters of one field that holds all sets."""
     ordered = sorted(hits, key=lambda hit: (hit.field, hit.start))
-    for first in ordered:
-        limit = first.start + (rule.within or 0)
-        stretch = [h for h in ordered if h.field == first.field and first.start <= h.start and h.end <= limit]
+    placed = [(hit, _place(hit.start, gaps[hit.field]), _place(hit.end, gaps[hit.field])) for hit in ordered]
+    for first, low, _ in placed:
+        limit = low + (rule.within or 0)
+        stretch = [hit for hit, start, end in placed if hit.field == first.field and low <= start and end <= limit]
         if {hit.name for hit in stretch}.issuperset(rule.all_of):
             return stretch
     return []
+
+
+def _gaps(text: str) -> Gaps:
+    """Return the ends of all long runs of nothing, and how many characters they and those before are too long."""
+    matches = list(_GAP.finditer(text))
+    return tuple(zip((m.end() for m in matches), accumulate(len(m[0]) - _GAP_CHARS for m in matches), strict=True))
+
+
+def _place(position: int, gaps: Gaps) -> int:
+    """Return a position as if no run were too long."""
+    before = bisect_right(gaps, position, key=lambda gap: gap[0])
+    return position - (gaps[before - 1][1] if before else 0)
 
 
 def find_hits(terms: CompiledTerms, field: str, text: str) -> list[Hit]:

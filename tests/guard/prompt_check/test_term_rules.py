@@ -272,6 +272,16 @@ def test_distance_counts_where_a_rule_says_so(terms: TermChecker) -> None:
     assert not of(list(terms.check_texts(fields(far))), "political_deception")
 
 
+@pytest.mark.parametrize("nothing", [" ", "\n", "\u200b", "\u3164", ", ", " . "])
+def test_a_stretch_of_nothing_moves_no_two_things_apart(terms: TermChecker, nothing: str) -> None:
+    text = f"Angela Merkel, {nothing * 300} a politician taking a bribe"
+    assert of(list(terms.check_texts(fields(text))), "political_deception")
+
+
+def test_hangul_fillers_are_no_letters(terms: TermChecker) -> None:
+    assert of(list(terms.check_texts(fields("a portrait\u3164nude\uffa0woman"))), "sexual")
+
+
 @pytest.mark.parametrize(
     "piece", ["aaaa", "a1", "1a!", "n ", "n.", "*a", "child, ", "stop a a a sexual ", "fake a ", "A b "]
 )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import yaml
 from PIL import Image
@@ -80,6 +81,7 @@ def image_times(rounds: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure and print."""
+    cv2.setNumThreads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--image", action="store_true", help="also time the nudity detector")

@@ -9,11 +9,14 @@ Nothing heavy is imported until the app starts; the lifespan builds everything o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartParser
 
 from gateway import problems
@@ -24,13 +27,16 @@ from gateway.observer import Observer
 from gateway.routes import detection, generation, health, review, soft_binding
 from gateway.routes.access import is_loopback
 from gateway.runtime import Runtime
-from guard.errors import ConfigError
+from guard.errors import ConfigError, GuardError
 from guard.media import MAX_BYTES
 from guard.settings import Settings, load_settings
 from guard.version import __version__
 
 MAX_BODY_BYTES = 2 * ((MAX_BYTES + 2) // 3 * 4) + 64 * 1024
 """Two base64 pictures (source and mask) and the fields around them; counted while the body arrives."""
+
+ERASE_EVERY_S = 3600.0
+"""How often withheld content whose time is over is erased, also when nobody refuses or reviews anything."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -56,9 +62,12 @@ def create_app(settings: Settings) -> FastAPI:
         runtime = Runtime(settings)
         runtime.start()
         app.state.runtime = runtime
+        erasing = asyncio.create_task(_keep_erasing(runtime))
         try:
             yield
         finally:
+            erasing.cancel()
+            await asyncio.gather(erasing, return_exceptions=True)
             runtime.close()
 
     app = FastAPI(
@@ -75,6 +84,17 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(part.router)
     app.add_middleware(Observer)
     return app
+
+
+async def _keep_erasing(runtime: Runtime) -> None:
+    """Erase what has been withheld long enough, at start and every hour; a failure is logged and tried again."""
+    while True:
+        try:
+            await run_in_threadpool(runtime.erase_withheld)
+        except Exception as error:  # a full disk, say; the next hour tries again
+            reason = str(error) if isinstance(error, GuardError) else ""
+            structlog.get_logger("signet.review").error("erase_failed", error=type(error).__name__, reason=reason)
+        await asyncio.sleep(ERASE_EVERY_S)
 
 
 def __getattr__(name: str) -> Any:

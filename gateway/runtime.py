@@ -15,7 +15,7 @@ from detectors.evidence import Family
 from detectors.report.model import Report, build_report
 from detectors.upload import Upload, load_upload
 from gateway.process import settle_process
-from gateway.review.queue import ReviewQueue
+from gateway.review.queue import ReviewQueue, erase_expired
 from gateway.review.store import ReviewStore
 from gateway.review.vault import Vault
 from guard.assembly import Core, build_core, build_gateway
@@ -24,6 +24,7 @@ from guard.errors import BusyError, GuardError, MediaTooLargeError, UndecodableM
 from guard.media import MAX_BYTES, DecodedImage, sniff_media_type
 from guard.pipeline import Gateway
 from guard.policy.load import load_named
+from guard.policy.schema import QuarantineRules
 from guard.provenance.keys_folder import list_keys
 from guard.provenance.trust_store import TrustStore
 from guard.records import ImageID
@@ -99,15 +100,29 @@ class Runtime:
     @cached_property
     def reviews(self) -> ReviewQueue:
         """Return the queue of what was refused. Raises ConfigError, ReviewError when it cannot be opened."""
-        policy = load_named(self.settings.policies, self.settings.generation_policy)
-        queue = ReviewQueue(
-            ReviewStore(self.settings.review_path),
-            Vault.from_file(self.settings.quarantine_key_path),
-            rules=policy.document.quarantine,
-            clock=self.core.clock,
-        )
+        rules, clock = self._quarantine_rules(), self.core.clock
+        store = ReviewStore(self.settings.review_path)
+        try:
+            vault = Vault.from_file(self.settings.quarantine_key_path, make=not store.has_sealed())
+        except GuardError:
+            store.close()
+            raise
+        queue = ReviewQueue(store, vault, rules=rules, clock=clock)
         self._built.append(queue)
         return queue
+
+    def erase_withheld(self) -> int:
+        """Erase withheld content whose time is over; return how many parts went. Raises ConfigError, ReviewError."""
+        if not self.settings.review_path.exists():
+            return 0
+        store = ReviewStore(self.settings.review_path)
+        try:
+            return erase_expired(store, rules=self._quarantine_rules(), now=self.core.clock.now())
+        finally:
+            store.close()
+
+    def _quarantine_rules(self) -> QuarantineRules:
+        return load_named(self.settings.policies, self.settings.generation_policy).document.quarantine
 
     @cached_property
     def engine(self) -> DetectionEngine:

@@ -333,7 +333,8 @@ class Gateway:
             appeal_id=self._random(8).hex(),
         )
         if self._stages.quarantine is not None:
-            pixels = image.pixels if image else admitted.request.source_image
+            examined = admitted.request.source_image if why.stage == "source_image" else None
+            pixels = image.pixels if image else examined  # what no checker saw is not kept: it may concern minors
             self._stages.quarantine.hold(refusal, admitted=admitted, pixels=pixels)
         body = refusal_body(refusal, self._circumstances(admitted, watch, image))
         return replace(refusal, receipt=self._stages.ledger.append(body))

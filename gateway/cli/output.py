@@ -6,6 +6,7 @@ Exit codes: 0 clean, 1 finding or refusal, 2 usage or configuration, 3 could not
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -162,9 +163,12 @@ def make_folder(path: Path) -> None:
         raise RequestError(f"The folder {path} cannot be made: {exc.strerror}.", next_step="Name another.") from exc
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a result. Raises RequestError when that is not possible."""
+def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a result; ``private`` for its owner's eyes only. Raises RequestError when that is not possible."""
     try:
+        if private:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            path.chmod(0o600)
         path.write_bytes(data)
     except OSError as exc:
         raise RequestError(

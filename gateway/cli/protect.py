@@ -63,7 +63,7 @@ def add(
                 )
             entry = ProtectedEntry(
                 list_name=list_name,
-                label=path.name[:MAX_LABEL_CHARS],
+                label=path.name.encode(errors="replace").decode()[:MAX_LABEL_CHARS],
                 category=category.value,
                 severity=severity,
                 hard=hard,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,7 +58,7 @@ def show(
 ) -> None:
     """Show one refusal with the texts that were asked for; the opening is noted under your user name."""
     with reporting(as_json=as_json), runtime(home, tenant=tenant) as opened:
-        whose, who = opened.settings.tenant, getpass.getuser()
+        whose, who = opened.settings.tenant, _operator()
         case = opened.reviews.case(appeal_id, tenant=whose)
         texts = opened.reviews.open_part(appeal_id, Part.TEXTS, tenant=whose, who=who)
         statement = opened.reviews.open_part(appeal_id, Part.STATEMENT, tenant=whose, who=who)
@@ -65,10 +66,12 @@ def show(
             content = opened.reviews.open_part(appeal_id, Part.PICTURE, tenant=whose, who=who)
             if content is None:
                 raise RequestError("No picture is kept for this case.", next_step="Leave out --picture.")
-            write_file(picture, content)
+            write_file(picture, content, private=True)
+        history = opened.reviews.accesses(appeal_id, tenant=whose)
     row = case.as_json() | {
         "texts": None if texts is None else json.loads(texts),
         "statement": None if statement is None else statement.decode(),
+        "accesses": [{"who": a.who, "what": a.what, "at": a.at.isoformat()} for a in history],
     }
     if as_json:
         emit(row)
@@ -88,7 +91,7 @@ def decide(
     """Uphold or overturn a refusal, with a reason. Overturning releases nothing: the person may ask again."""
     with reporting(as_json=as_json), runtime(home, tenant=tenant) as opened:
         case = opened.reviews.decide(
-            appeal_id, tenant=opened.settings.tenant, outcome=outcome, reviewer=getpass.getuser(), reason=reason
+            appeal_id, tenant=opened.settings.tenant, outcome=outcome, reviewer=_operator(), reason=reason
         )
     if as_json:
         emit(case.as_json())
@@ -102,6 +105,18 @@ def export(tenant: TenantOption = None, home: HomeOption = None) -> None:
     with reporting(as_json=True), runtime(home, tenant=tenant) as opened:
         for row in opened.reviews.labelled(tenant=opened.settings.tenant):
             emit(row)
+
+
+def _operator() -> str:
+    """Return the name under which accesses are noted: the account's, which no environment variable can change."""
+    if os.name != "posix":
+        return getpass.getuser()
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # containers run under numbers that no account has
+        return f"uid {os.getuid()}"
 
 
 def _show(row: dict[str, Any]) -> None:

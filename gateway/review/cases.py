@@ -51,7 +51,8 @@ class Case:
         appeal_id: 16 hex digits, given to the person who was refused.
         stage: ``prompt``, ``source_image`` or ``image``.
         action: what the policy decided, ``review`` or ``block``.
-        expires_at: when its sealed content is erased; the case itself stays.
+        expires_at: when its texts and picture are erased; the case itself stays.
+        status: an appeal counts until a decision follows it.
         parts: what is kept sealed, and still there.
         reviewer, decided_at, decision_reason: of the last decision, if any.
     """

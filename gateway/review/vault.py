@@ -5,8 +5,10 @@ The key is a file of its own, so that a copied database shows nothing without it
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -16,6 +18,7 @@ from guard.errors import ConfigError, VerificationError
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12  # NIST SP 800-38D section 5.2.1.1: 96 bits; random nonces are safe for 2^32 messages of one key
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # exFAT and some network mounts
 
 
 class Vault:
@@ -26,14 +29,23 @@ class Vault:
         self._cipher = AESGCM(key)
 
     @classmethod
-    def from_file(cls, path: Path) -> Vault:
-        """Read the key of 64 hex digits from a file; make one (mode 0600) where there is none.
+    def from_file(cls, path: Path, *, make: bool = True) -> Vault:
+        """Read the key of 64 hex digits from a file.
+
+        Args:
+            path: the file.
+            make: make a key (mode 0600) where there is none; False where content was sealed under one already.
 
         Raises:
-            ConfigError: the file cannot be read, written, or holds something else.
+            ConfigError: the file cannot be read, written, holds something else, or is missing and none is to be made.
         """
         try:
             if not path.exists():
+                if not make:
+                    raise ConfigError(
+                        f"The quarantine key {path} is missing, and content is kept that was encrypted with it.",
+                        next_step="Bring it back, or, if it was destroyed on purpose, write 64 other hex digits.",
+                    )
                 _write_new(path, secrets.token_hex(KEY_BYTES))
             key = bytes.fromhex(path.read_text(encoding="ascii").strip())
         except (OSError, ValueError) as exc:
@@ -66,11 +78,21 @@ class Vault:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; a second process that was faster wins."""
+    """Write a file that only its owner can read, whole or not at all; a second process that was faster wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text + "\n")
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # content sealed under a key that a power cut takes would be lost
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return
+        except OSError as exc:
+            if exc.errno not in _NO_LINKS:
+                raise
+            os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)

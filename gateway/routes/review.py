@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -56,14 +56,19 @@ def cases(
     """List cases without their content; ``next`` is the ``before`` of the next page, or null at the end."""
     if before is not None and before.tzinfo is None:
         raise HTTPProblemError(422, "invalid_request", "`before` has no time zone.", next_step="Send it as given.")
-    found = runtime.reviews.cases(tenant=caller.tenant, status=status, limit=limit, before=before)
-    following = found[-1].withheld_at.isoformat() if len(found) == limit else None
+    try:
+        start = None if before is None else before.astimezone(UTC)
+    except OverflowError as exc:
+        raise HTTPProblemError(422, "invalid_request", "`before` is no date.", next_step="Send it as given.") from exc
+    found = runtime.reviews.cases(tenant=caller.tenant, status=status, limit=limit, before=start)
+    following = found[-1].withheld_at.isoformat() if len(found) >= limit else None
     return {"cases": [case.as_json() for case in found], "next": following}
 
 
 @router.get("/review/{appeal_id}", summary="One refusal, with what was asked for", responses={404: {}})
-def case(appeal_id: AppealID, caller: Reviewer, runtime: Installed) -> dict[str, Any]:
+def case(appeal_id: AppealID, caller: Reviewer, runtime: Installed, response: Response) -> dict[str, Any]:
     """Return the case with its texts and the appeal's statement, while they are kept; the opening is noted."""
+    response.headers["Cache-Control"] = "no-store"
     known = _known(runtime, appeal_id, caller)
     opened = {
         part: runtime.reviews.open_part(appeal_id, part, tenant=caller.tenant, who=caller.name)

@@ -93,6 +93,23 @@ class Database:
             with writer.begin():
                 yield writer
 
+    def clear_journal(self) -> None:
+        """Fold the WAL back into the file and empty it.
+
+        Raises:
+            LedgerError: SQLite failed, or other processes read for too long.
+        """
+        with self._writing, self._wrapped("clear the journal"):
+            connection = self._connect()
+            try:
+                if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    raise LedgerError(
+                        f"Ledger {self.path}: other readers kept its journal, which may hold erased thumbnails.",
+                        next_step="Run the command again.",
+                    )
+            finally:
+                connection.close()
+
     def close(self) -> None:
         """Close all connections; the last one folds the WAL back into the file."""
         self._engine.dispose()

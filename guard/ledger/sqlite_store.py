@@ -230,6 +230,17 @@ class SQLiteLedger:
         with self._database.write() as connection:
             return connection.execute(statement).rowcount == 1
 
+    def deleted_ids(self) -> frozenset[str]:
+        """Return the ids of images whose deletion is recorded."""
+        with self._database.read() as connection:
+            return frozenset(
+                connection.execute(select(entries.c.image_id).where(entries.c.kind == "deletion")).scalars()
+            )
+
+    def clear_journal(self) -> None:
+        """Fold the journal back and empty it, so that it holds nothing that was erased. Raises LedgerError."""
+        self._database.clear_journal()
+
     def close(self) -> None:
         """Close the file; nothing is pending, since every append is durable when it returns."""
         self._database.close()

@@ -7,12 +7,13 @@ reviewer upheld the refusal, "benign" where it was overturned), ``action`` (what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from guard.errors import RequestError
 from guard.policy.decide import Policy
+from guard.policy.schema import Stage
 from guard.records import Action, Finding
 
 _WITHHOLD = frozenset({Action.REVIEW, Action.BLOCK})
@@ -47,9 +48,13 @@ def replay(rows: Iterable[Mapping[str, Any]], policy: Policy) -> Replay:
     seen: Counter[tuple[str, bool]] = Counter()
     for number, row in enumerate(rows, start=1):
         stage, label, then = str(row.get("stage")), str(row.get("label")), str(row.get("action"))
-        if label not in ("violating", "benign"):
-            raise RequestError(f"Row {number} has the label {label!r}; expected 'violating' or 'benign'.")
-        now = policy.decide([_finding(raw, number) for raw in row.get("findings") or ()], stage=stage).action
+        _check(number, "label", label, ("violating", "benign"))
+        _check(number, "stage", stage, tuple(Stage))
+        _check(number, "action", then, tuple(Action))
+        recorded = row.get("findings")
+        if not isinstance(recorded, list):
+            raise RequestError(f"Row {number} has no list of findings.")
+        now = policy.decide([_finding(raw, number) for raw in recorded], stage=stage).action
         seen[label, now in _WITHHOLD] += 1
         if now.value != then:
             changed[then, now.value] += 1
@@ -63,6 +68,13 @@ def replay(rows: Iterable[Mapping[str, Any]], policy: Policy) -> Replay:
     )
 
 
+def _check(number: int, name: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a row with another value: counted, it would make the figures wrong."""
+    if value not in allowed:
+        wanted = ", ".join(repr(str(one)) for one in allowed)
+        raise RequestError(f"Row {number} has the {name} {value!r}; expected one of {wanted}.")
+
+
 def _finding(raw: Any, number: int) -> Finding:
     """Return a recorded finding; places in the text are not needed to decide."""
     try:
@@ -74,5 +86,5 @@ def _finding(raw: Any, number: int) -> Finding:
             reason=str(raw.get("reason", "")),
             hard=raw.get("hard") is True,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
         raise RequestError(f"Row {number} holds a finding without checker, category, score or severity.") from exc

@@ -25,6 +25,14 @@ MATCH_SCORE = 0.99
 """Score of a match: PDQ at up to 31 bits gave no false match in 4,950 pairs (docs/ledger.md)."""
 
 
+_Meaning = tuple[str, str, int, bool]
+"""List, category, severity, hard: a soft entry must not hide a hard one that differs in more bits."""
+
+
+def _meaning(entry: ProtectedEntry) -> _Meaning:
+    return entry.list_name, entry.category, entry.severity, entry.hard
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     """The protected set as it was at one moment.
@@ -66,7 +74,7 @@ class ProtectedSetChecker:
         self._known = _Known()
 
     def check(self, pixels: RGB8) -> Sequence[Finding]:
-        """Return one finding for each list with a match: of its nearest copy, or else of what resembles most.
+        """Return a finding for each meaning that a list gives its matches: of its nearest copy, or what resembles most.
 
         Args:
             pixels: (H, W, 3) uint8.
@@ -82,22 +90,23 @@ class ProtectedSetChecker:
         alike = {name: found for name, found in self._alike(known, pixels).items() if name not in copies}
         return [*(self._finding(*found) for found in copies.values()), *(self._likeness(*f) for f in alike.values())]
 
-    def _copies(self, known: _Known, pixels: RGB8) -> dict[str, tuple[int, ProtectedEntry]]:
-        """Return list -> (differing bits, entry) of the nearest copy."""
-        nearest: dict[str, tuple[int, ProtectedEntry]] = {}
+    def _copies(self, known: _Known, pixels: RGB8) -> dict[_Meaning, tuple[int, ProtectedEntry]]:
+        """Return meaning -> (differing bits, entry) of the nearest copy."""
+        nearest: dict[_Meaning, tuple[int, ProtectedEntry]] = {}
         variants, quality = pdq_search(pixels)
         if quality < MIN_QUALITY:
             return nearest
         for pdq in variants:
-            for number, distance in known.hashes.search(bytes.fromhex(pdq), max_distance=self._max_distance):
-                entry = self._store.entry(number)
-                if entry is not None and distance < nearest.get(entry.list_name, (PDQ_BITS, entry))[0]:
-                    nearest[entry.list_name] = (distance, entry)
+            found = dict(known.hashes.search(bytes.fromhex(pdq), max_distance=self._max_distance))
+            for number, entry in self._store.numbered(found).items() if found else ():
+                meaning = _meaning(entry)
+                if found[number] < nearest.get(meaning, (PDQ_BITS, entry))[0]:
+                    nearest[meaning] = (found[number], entry)
         return nearest
 
-    def _alike(self, known: _Known, pixels: RGB8) -> dict[str, tuple[float, ProtectedEntry]]:
-        """Return list -> (cosine, entry) of the entry that resembles most, where it resembles enough."""
-        closest: dict[str, tuple[float, ProtectedEntry]] = {}
+    def _alike(self, known: _Known, pixels: RGB8) -> dict[_Meaning, tuple[float, ProtectedEntry]]:
+        """Return meaning -> (cosine, entry) of the entry that resembles most, where it resembles enough."""
+        closest: dict[_Meaning, tuple[float, ProtectedEntry]] = {}
         if self._similarity is None or known.vectors is None:
             return closest
         cosines = known.vectors @ self._similarity.model.embed_pictures([pixels])[0]
@@ -106,7 +115,7 @@ class ProtectedSetChecker:
                 break
             entry = self._store.entry(known.numbers[index])
             if entry is not None:
-                closest.setdefault(entry.list_name, (min(float(cosines[index]), 1.0), entry))
+                closest.setdefault(_meaning(entry), (min(float(cosines[index]), 1.0), entry))
         return closest
 
     def _current(self) -> _Known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -78,7 +79,11 @@ class ProtectedStore:
         self._engine.dispose()
 
     def add(self, entries: Iterable[ProtectedEntry]) -> int:
-        """Add entries, all or none; a hash that its list holds already gets the new meaning. Return how many."""
+        """Add entries, all or none; a hash that its list holds already gets the new meaning.
+
+        Returns:
+            How many different ones there were.
+        """
         given = list(entries)
         rows = [
             {
@@ -98,7 +103,7 @@ class ProtectedStore:
                 _remove_orphans(connection)
                 for entry in given:
                     _add_vector(connection, entry)
-        return len(rows)
+        return len({(entry.list_name, entry.pdq) for entry in given})
 
     def remove(self, *, list_name: str, label: str | None = None) -> int:
         """Remove a list, or the entries of a list with one label; return how many."""
@@ -133,6 +138,13 @@ class ProtectedStore:
         with self._transaction() as connection:
             row = connection.execute(select(_entries).where(_entries.c.number == number)).one_or_none()
             return None if row is None else _entry(row)
+
+    def numbered(self, numbers: Iterable[int]) -> dict[int, ProtectedEntry]:
+        """Return number -> entry in one query, without those that have been removed."""
+        given = func.json_each(json.dumps(list(numbers))).table_valued("value")
+        query = select(_entries).where(_entries.c.number.in_(select(given.c.value))).order_by(_entries.c.number)
+        with self._transaction() as connection:
+            return {int(row.number): _entry(row) for row in connection.execute(query)}
 
     def entries(self, *, list_name: str | None = None) -> list[ProtectedEntry]:
         """Return the entries of one list, or all, in the order in which they came."""

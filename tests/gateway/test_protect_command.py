@@ -1,6 +1,7 @@
 """``signet protect``: what is added is withheld by the installation's policy from then on."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,11 @@ def test_a_match_that_the_policy_would_let_pass_is_said_beforehand(pictures: Pat
 def test_what_is_not_there_is_a_usage_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
     more = ("--list", "x", "--category", "shocking") if arguments[0] == "import" else ()
     assert signet("protect", *arguments, *more, home=tmp_path / "home")[0] == 2
+
+
+def test_a_file_name_that_is_no_text_stops_nothing(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "work.png").rename(os.fsdecode(os.fsencode(pictures) + b"/\xff.png"))
+    code, rows, _ = signet("protect", "add", pictures, "--list", "works", "--json", home=tmp_path / "home")
+    assert (code, [row["list"] for row in rows]) == (0, ["works", "works"])
+    exported = CliRunner().invoke(app, ["protect", "export", "works"], env={"SIGNET_HOME": str(tmp_path / "home")})
+    assert "?.png" in exported.stdout

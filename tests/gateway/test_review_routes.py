@@ -20,7 +20,9 @@ def test_a_refused_prompt_is_reviewed_appealed_and_decided(service: Service) -> 
         assert UNSAFE not in str(listed)
         sent = client.post(f"/v1/appeals/{appeal_id}", json={"statement": "It is for a film."})
         assert (sent.status_code, sent.json()["status"]) == (202, "appealed")
-        case = client.get(f"/v1/review/{appeal_id}").json()
+        opened = client.get(f"/v1/review/{appeal_id}")
+        assert opened.headers["cache-control"] == "no-store"
+        case = opened.json()
         assert case["texts"] == {"prompt": UNSAFE}
         assert case["statement"] == "It is for a film."
         assert {"who": "full", "what": "texts"}.items() <= case["accesses"][0].items()
@@ -58,4 +60,5 @@ def test_wrong_bodies_are_4xx(service: Service) -> None:
         ):
             assert client.post(path, json=body).status_code == 422, body
         assert client.get("/v1/review", params={"before": "2026-11-22T12:00:00"}).status_code == 422
+        assert client.get("/v1/review", params={"before": "0001-01-01T00:00:00+14:00"}).status_code == 422
         assert client.get("/v1/review/not-an-id").status_code == 422

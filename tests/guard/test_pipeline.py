@@ -140,6 +140,14 @@ def test_a_refused_source_image_is_what_the_quarantine_keeps(stages: Stages) -> 
     np.testing.assert_array_equal(shelf.held[0][1], source)
 
 
+def test_a_source_image_that_no_checker_saw_is_not_kept(stages: Stages) -> None:
+    shelf = Shelf()
+    source = np.full((64, 64, 3), 9, np.uint8)
+    stages = replace(stages, quarantine=shelf, prompt_checkers=[ScriptedPromptChecker(findings=[BAD])])
+    only(stages, replace(REQUEST, operation=Operation.IMAGE_TO_IMAGE, source_image=source, strength=0.5))
+    assert [(held.stage, pixels) for held, pixels in shelf.held] == [("prompt", None)]
+
+
 def test_a_quarantine_that_breaks_releases_nothing_and_is_recorded(stages: Stages) -> None:
     stages = replace(
         stages, quarantine=Shelf(StageError("full")), image_checkers=[ScriptedImageChecker(findings=[BAD])]

@@ -236,3 +236,105 @@ def test_a_broken_key_or_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "review.sqlite3").write_bytes(b"no database" * 100)
     with pytest.raises(ReviewError, match="could not open"):
         ReviewStore(tmp_path / "review.sqlite3")
+
+
+def sealed_bytes(folder: Path, appeal_id: str, part: Part) -> bytes:
+    with sqlite3.connect(folder / "review.sqlite3") as database:
+        query = "SELECT content FROM sealed WHERE appeal_id = ? AND part = ?"
+        return database.execute(query, (appeal_id, part.value)).fetchone()[0]
+
+
+def test_the_journals_are_as_private_as_the_file(queue: ReviewQueue, clock: Clock, tmp_path: Path) -> None:
+    queue.hold(refusal(ONE), admitted=admitted(clock), pixels=None)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("review.sqlite3*")}
+    assert len(modes) == 3
+    assert set(modes.values()) == {0o600}
+
+
+def test_expired_content_goes_with_the_next_refusal_though_nobody_looks(tmp_path: Path, clock: Clock) -> None:
+    queue = make(tmp_path, clock, retention_days=7)
+    queue.hold(refusal(ONE), admitted=admitted(clock), pixels=None)
+    clock.time += timedelta(days=8)
+    queue.hold(refusal(TWO), admitted=admitted(clock), pixels=None)
+    with sqlite3.connect(tmp_path / "review.sqlite3") as database:
+        assert database.execute("SELECT DISTINCT appeal_id FROM sealed").fetchall() == [(TWO,)]
+    queue.close()
+
+
+def test_erased_content_is_in_no_journal_while_the_file_stays_open(tmp_path: Path, clock: Clock) -> None:
+    queue = make(tmp_path, clock, retention_days=7)
+    queue.hold(refusal(ONE), admitted=admitted(clock), pixels=None)
+    content = sealed_bytes(tmp_path, ONE, Part.TEXTS)
+    assert any(content in file.read_bytes() for file in tmp_path.glob("review.sqlite3*"))
+    clock.time += timedelta(days=8)
+    queue.case(ONE, tenant="local")
+    assert not any(content in file.read_bytes() for file in tmp_path.glob("review.sqlite3*"))
+    queue.close()
+
+
+def test_a_late_appeal_is_read_and_goes_in_its_own_time(tmp_path: Path, clock: Clock) -> None:
+    queue = make(tmp_path, clock, retention_days=7)
+    queue.hold(refusal(ONE), admitted=admitted(clock), pixels=None)
+    clock.time += timedelta(days=8)
+    queue.appeal(ONE, tenant="local", statement="I was away.")
+    clock.time += timedelta(days=6)
+    assert queue.open_part(ONE, Part.TEXTS, tenant="local", who="ada") is None
+    assert queue.open_part(ONE, Part.STATEMENT, tenant="local", who="ada") == b"I was away."
+    clock.time += timedelta(days=2)
+    assert queue.open_part(ONE, Part.STATEMENT, tenant="local", who="ada") is None
+    queue.close()
+
+
+def test_an_appeal_against_a_decision_waits_for_another_one(queue: ReviewQueue, clock: Clock) -> None:
+    def decide(outcome: ReviewOutcome) -> CaseStatus:
+        return queue.decide(ONE, tenant="local", outcome=outcome, reviewer="bob", reason="Looked.").status
+
+    queue.hold(refusal(ONE), admitted=admitted(clock), pixels=None)
+    assert decide(ReviewOutcome.UPHELD) is CaseStatus.UPHELD
+    clock.time += timedelta(hours=1)
+    assert queue.appeal(ONE, tenant="local", statement="Look again.").status is CaseStatus.APPEALED
+    assert [case.appeal_id for case in queue.cases(tenant="local", status=CaseStatus.APPEALED)] == [ONE]
+    assert list(queue.labelled(tenant="local")) == []
+    clock.time += timedelta(hours=1)
+    assert decide(ReviewOutcome.OVERTURNED) is CaseStatus.OVERTURNED
+    assert queue.cases(tenant="local", status=CaseStatus.APPEALED) == []
+    assert len(queue.cases(tenant="local", status=CaseStatus.OVERTURNED)) == 1
+
+
+def test_cases_of_one_moment_stay_on_one_page(queue: ReviewQueue, clock: Clock) -> None:
+    for appeal_id in (ONE, TWO, THREE):
+        queue.hold(refusal(appeal_id), admitted=admitted(clock), pixels=None)
+    first = queue.cases(tenant="local", limit=2)
+    rest = queue.cases(tenant="local", limit=2, before=first[-1].withheld_at)
+    assert {case.appeal_id for case in first + rest} == {ONE, TWO, THREE}
+
+
+def test_what_is_no_text_is_refused(queue: ReviewQueue, clock: Clock) -> None:
+    queue.hold(refusal(ONE), admitted=admitted(clock), pixels=None)
+    with pytest.raises(RequestError, match="no text"):
+        queue.appeal(ONE, tenant="local", statement="a\udcff")
+    with pytest.raises(RequestError, match="no text"):
+        queue.decide(ONE, tenant="local", outcome=ReviewOutcome.UPHELD, reviewer="bob", reason="a\udcff")
+
+
+def test_a_decision_is_never_stored_without_its_note(queue: ReviewQueue, clock: Clock, tmp_path: Path) -> None:
+    queue.hold(refusal(ONE), admitted=admitted(clock), pixels=None)
+    with sqlite3.connect(tmp_path / "review.sqlite3") as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON accesses BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(ReviewError):
+        queue.decide(ONE, tenant="local", outcome=ReviewOutcome.UPHELD, reviewer="bob", reason="Right.")
+    with pytest.raises(ReviewError):  # nor is anything opened that cannot be noted
+        queue.open_part(ONE, Part.TEXTS, tenant="local", who="bob")
+    assert queue.case(ONE, tenant="local").status is CaseStatus.OPEN
+
+
+def test_a_lost_key_is_not_replaced_where_content_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is missing"):
+        Vault.from_file(tmp_path / "keys" / "quarantine.key", make=False)
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_new_key_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    sealed = Vault.from_file(tmp_path / "keys" / "quarantine.key").seal(b"text", context="c")
+    assert [file.name for file in (tmp_path / "keys").iterdir()] == ["quarantine.key"]
+    assert Vault.from_file(tmp_path / "keys" / "quarantine.key").open(sealed, context="c") == b"text"

@@ -52,6 +52,12 @@ def test_hard_findings_stay_hard() -> None:
         {"stage": "prompt", "label": "maybe", "action": "block", "findings": []},
         row("benign", "block", 0.5) | {"findings": [{"category": "hate"}]},
         row("benign", "block", 0.5) | {"findings": ["hate"]},
+        row("benign", "block", 0.5) | {"findings": 5},
+        row("benign", "block", 0.5) | {"findings": None},
+        row("benign", "block", 0.5) | {"stage": "images"},
+        row("benign", "blocked", 0.5),
+        row("benign", "block", 0.5, severity=float("inf")),
+        row("benign", "block", 10**400),
     ],
 )
 def test_rows_of_another_kind_are_refused(broken: dict[str, Any]) -> None:

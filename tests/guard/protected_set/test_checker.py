@@ -103,3 +103,29 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     (tmp_path / "protected.sqlite3").write_bytes(b"something else " * 50)
     with pytest.raises(ConfigError, match="cannot be used"):
         ProtectedStore(tmp_path / "protected.sqlite3")
+
+
+def test_a_nearer_soft_entry_of_the_same_list_does_not_hide_a_hard_one(store: ProtectedStore, astronaut: RGB8) -> None:
+    farther = bytearray.fromhex(fingerprints(astronaut).pdq)
+    farther[0] ^= 0b111
+    store.add([entry(astronaut, hard=True, severity=7, pdq=bytes(farther).hex()), entry(astronaut, severity=1)])
+    found = {(finding.hard, finding.severity) for finding in ProtectedSetChecker(store).check(astronaut)}
+    assert found == {(True, 7), (False, 1)}
+
+
+def test_a_list_of_a_thousand_frames_of_one_film_costs_one_question(
+    store: ProtectedStore, astronaut: RGB8, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    for number in range(1000):
+        frame = bytearray.fromhex(fingerprints(astronaut).pdq)
+        frame[:2] = (int.from_bytes(frame[:2], "big") ^ number).to_bytes(2, "big")
+        rows.append(entry(astronaut, pdq=bytes(frame).hex()))
+    assert store.add([*rows, rows[0]]) == 1000
+    asked: list[int] = []
+    numbered = store.numbered
+    monkeypatch.setattr(store, "numbered", lambda given: asked.append(len(given)) or numbered(given))
+    monkeypatch.setattr(store, "entry", lambda number: pytest.fail("one question for each frame"))
+    (finding,) = ProtectedSetChecker(store).check(astronaut)
+    assert asked == [1000]
+    assert "0 of 256" in finding.reason

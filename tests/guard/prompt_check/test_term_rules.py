@@ -95,11 +95,32 @@ def test_context_excuses_what_stands_beside_it_and_no_sexual_act(
         "ein Bild an der Wand, er hängt schief",
         "carte de membre du club de lecture",
         "red top, less saturated",
+        "Cumming, Georgia county fair",
+        "Dick's Sporting Goods store front",
+        "cock-a-leekie soup, menu card",
+        "village of Fucking, Austria, road sign covered in snow",
+        "the town of Intercourse, Pennsylvania, Amish buggy",
+        "the beheading of John the Baptist, in the style of Caravaggio",
+        "massacre des Innocents, tableau d'église",
     ],
 )
 def test_ordinary_words_do_not_become_terms(terms: TermChecker, policy: Policy, text: str) -> None:
     decision = policy.decide(list(terms.check_texts([("prompt", text)])), stage="prompt")
     assert decision.releases, decision.rules
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cumming, close up of a woman in Georgia",
+        "dick's erection, sporting goods shop",
+        "fucking in Austria",
+        "beheading of a hostage",
+        "massacre of civilians",
+    ],
+)
+def test_names_of_places_shops_and_paintings_excuse_nothing_else(terms: TermChecker, policy: Policy, text: str) -> None:
+    assert not policy.decide(list(terms.check_texts([("prompt", text)])), stage="prompt").releases
 
 
 CROWD = "\u0430pple |>ear x.y.z.w foo-bar l33t h1t cooool, "
